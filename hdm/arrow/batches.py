@@ -282,13 +282,39 @@ def _carry(array: pa.Array, field: pa.Field) -> pa.Array:
     if array.type == field.type:
         return array
     try:
-        return pc.cast(array, field.type, safe=True)
+        made = pc.cast(array, field.type, safe=True)
+        if not _changes_values(array, made):
+            return made
+        why: BaseException = ValueError("values change")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         # Arrow's own message may quote a value, so it is not passed on.
-        raise UnrepresentableValue(
-            f"column {field.name}: a value of type {array.type} does not fit {field.type}",
-            hint="widen the target column, or declare the loss with allow_loss",
-        ) from silent(error)
+        why = silent(error)
+    raise UnrepresentableValue(
+        f"column {field.name}: a value of type {array.type} does not fit {field.type}",
+        hint="widen the target column, or declare the loss with allow_loss",
+    ) from why
+
+
+def _changes_values(array: pa.Array, made: pa.Array) -> bool:
+    """Whether a cast that Arrow calls safe changed a value.
+
+    It rounds floats, and drops the time of day; cast back, such a value is another one.
+    """
+    if not (_is_measured(array.type) and _is_measured(made.type)):
+        return False
+    try:
+        back = pc.cast(made, array.type, safe=False)
+        same = pc.equal(back, array)
+        if pa.types.is_floating(array.type):
+            same = pc.or_(same, pc.and_(pc.is_nan(back), pc.is_nan(array)))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+    return not pc.all(same, min_count=0).as_py()
+
+
+def _is_measured(kind: pa.DataType) -> bool:
+    """Whether values of a type are numbers, booleans or moments."""
+    return bool(pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind))
 
 
 def silent(error: BaseException) -> BaseException:

@@ -60,7 +60,15 @@ _CATALOGS = {
     "odbc": ("ODBCCatalog",),
     "snowflake": ("SnowflakeCatalog",),
 }
-_FORMATS = {"parquet": "Parquet", "csv": "Csv", "jsonl": "JsonLines"}
+_FORMATS = {
+    "parquet": "Parquet",
+    "csv": "Csv",
+    "jsonl": "JsonLines",
+    "arrow": "ArrowIpc",
+    "avro": "Avro",
+    "excel": "Excel",
+    "fixed": "FixedWidth",
+}
 _STORES = {
     "file": ("LocalStore", "base"),
     "s3": ("S3Store", "s3"),
@@ -103,8 +111,10 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
     "hdm.connectors.gcs": ("gcs", ("google.cloud.storage",)),
     "hdm.connectors.sftp": ("sftp", ("paramiko",)),
+    "hdm.files.formats.avro": ("avro", ("fastavro",)),
+    "hdm.files.formats.excel": ("excel", ("python_calamine",)),
 }
-"""Module of a connector -> its extra, and the modules that all its paths together import."""
+"""Module of a connector or format -> its extra, and the modules that all its paths together import."""
 
 
 def missing_driver(cls: type[object]) -> MissingDriver | None:

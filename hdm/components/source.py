@@ -137,6 +137,13 @@ class Source(ABC):
         """Return why ``split`` gave larger ``chunks`` than the manifest asks for; None if it did not."""
         return None
 
+    def notes(self, table: Table, chunks: Sequence[Chunk]) -> Sequence[str]:
+        """Return what a person should know of how ``chunks`` are read; ``plan`` and ``run`` say it.
+
+        By default there is nothing to say.
+        """
+        return ()
+
     def replaced(self) -> frozenset[Dataset]:
         """Return the source tables that an earlier link replaces as a whole in every run; by default none.
 

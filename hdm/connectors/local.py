@@ -14,7 +14,8 @@ from hdm.config.deprecated import ENV
 from hdm.errors import UsageError
 from hdm.files.atomic_file import has_room, is_there
 from hdm.files.sink import FileSink, FileSinkConfig
-from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.source import FileChunks, FileSource
+from hdm.files.source_config import FileChunkConfig, FileSourceConfig
 from hdm.files.stores.base import LocalStore
 from hdm.model import Mode, Table
 

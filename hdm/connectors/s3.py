@@ -13,7 +13,8 @@ from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
 from hdm.errors import HdmError, MissingDriver
 from hdm.files.sink import FileSink, FileSinkConfig
-from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.source import FileChunks, FileSource
+from hdm.files.source_config import FileChunkConfig, FileSourceConfig
 from hdm.files.stores.object_base import Upload
 from hdm.files.stores.s3 import S3Store
 

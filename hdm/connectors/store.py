@@ -11,7 +11,8 @@ from hdm.components import registry
 from hdm.components.settings import Settings
 from hdm.errors import HdmError, UnknownComponent
 from hdm.files.sink import FileSink, FileSinkConfig
-from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.source import FileChunks, FileSource
+from hdm.files.source_config import FileChunkConfig, FileSourceConfig
 from hdm.files.stores.base import Store
 
 

@@ -13,9 +13,10 @@ from itertools import islice
 from typing import BinaryIO, cast
 
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
+from hdm.files import differing, partition_folders
 from hdm.files import layout as files
-from hdm.files import partition_folders
-from hdm.files.formats import Format, format_named, format_of
+from hdm.files.formats import Format, compression_of, format_named, format_of
+from hdm.files.formats.declared import Declared
 from hdm.files.stores.base import Stat, Store
 from hdm.model import Dataset, StagedFile, Table
 
@@ -29,16 +30,33 @@ class Wanted:
     file_format: str | None = None
     table_name: str | None = None
     pattern: str | None = None
-    delimiter: str | None = None
+    declared: Declared = field(default_factory=Declared)
     partitions: bool = True
     others_delete: bool = False
+    schema_policy: str = "fail"
 
     def format(self, name: str, key: str) -> Format:
         """Return the format called ``name``, to read the file ``key``.
 
-        Files that hdm staged have commas between fields; other CSV files have the source's ``delimiter``.
+        Files that hdm staged are as it writes them; others are as the source's conf declares.
         """
-        return format_named(name, None if files.is_staged(key) else self.delimiter)
+        if files.is_staged(key):
+            return format_named(name)
+        return format_named(name, self.declared.delimiter).declared(self.declared)
+
+    def alike(self, key: str) -> bool:
+        """Return True if the file ``key`` must have exactly the table's columns."""
+        return self.schema_policy == "fail" or files.is_staged(key)
+
+    def kind(self, key: str) -> str | None:
+        """Return the name of the format of the file ``key``; None if it is not to be read.
+
+        That of the settings, for a file that their pattern selects, else the one that the file's name tells.
+        """
+        if self.pattern is not None and self.file_format is not None:
+            return self.file_format
+        found = format_of(key)
+        return found[0] if found and self.file_format in (None, found[0]) else None
 
     def values(self, key: str) -> dict[str, str | None]:
         """Return the columns and values that the names of a file's folders give (``dt=2024-01-01``).
@@ -159,11 +177,11 @@ def _foreign(store: Store, listed: list[Stat], ours: set[str], namespace: str, w
     others: list[str] = []
     for stat in listed:
         folder, _, name = stat.key.rpartition("/")
-        kind = format_of(name)
         if _below(folder, ours) or _is_mark(stat.key):
             continue
         _refuse_managed(store, stat.key)
-        if kind is not None and wanted.file_format not in (None, kind[0]):
+        kind = wanted.kind(stat.key)
+        if kind is None and format_of(name) is not None:
             continue
         group = _group(store, stat.key, wanted)
         if wanted.pattern is not None:
@@ -230,17 +248,18 @@ def _refuse_parts(store: Store, keys: Iterable[str]) -> None:
         )
 
 
-READS = "Parquet (.parquet), CSV (.csv) or JSON (.jsonl, .json), plain or with .gz or .zst"
+READS = (
+    "Parquet (.parquet), CSV (.csv), JSON (.jsonl, .json), Arrow (.arrow), Avro (.avro), Excel (.xlsx), "
+    "fixed width (.fwf), plain or with .gz or .zst"
+)
 _LOOKS_LIKE_DATA = (
     ".bz2", ".xz", ".lz4", ".br", ".snappy", ".zip", ".7z", ".tar", ".tgz", ".gz", ".zst", ".tsv", ".tab",
-    ".psv", ".dat", ".xls", ".xlsx", ".xlsb", ".ods", ".orc", ".avro", ".arrow", ".feather",
-    ".ipc", ".sas7bdat", ".dbf",
+    ".psv", ".dat", ".orc", ".sas7bdat", ".dbf",
 )  # fmt: skip
 
 
 def _described(store: Store, namespace: str, name: str, keys: list[str], wanted: Wanted) -> Found:
     keys = sorted(keys)
-    kind, compression = format_of(keys[0]) or ("parquet", "none")
     columns = wanted.values(keys[0])
     for key in keys:
         if list(wanted.values(key)) != list(columns):
@@ -249,10 +268,13 @@ def _described(store: Store, namespace: str, name: str, keys: list[str], wanted:
                 f"{store.uri(keys[0])} give {list(columns)}",
                 hint="give each table a folder of its own, or write partitions: ignore",
             )
-    with _named(store, keys[0]), store.open(keys[0]) as remote, _seekable(store, remote) as stream:
-        table = wanted.format(kind, keys[0]).describe(
-            stream, compression, Dataset(namespace, name), (name.rpartition("/")[2],)
-        )
+    dataset, path = Dataset(namespace, name), (name.rpartition("/")[2],)
+    table = _declared(store, keys[0], dataset, path, wanted)
+    if wanted.schema_policy == "evolve":
+        for key in keys[1:]:
+            more = _declared(store, key, dataset, path, wanted)
+            with _named(store, key):
+                table = differing.united(table, more)
     twice = sorted({column.name for column in table.columns} & set(columns))
     if twice:
         raise UsageError(
@@ -263,14 +285,26 @@ def _described(store: Store, namespace: str, name: str, keys: list[str], wanted:
     return Found(table, wanted, foreign=keys)
 
 
+def _declared(store: Store, key: str, dataset: Dataset, path: tuple[str, ...], wanted: Wanted) -> Table:
+    """Return the table that one file declares."""
+    with _named(store, key), store.open(key) as remote, _seekable(store, remote) as stream:
+        form = wanted.format(wanted.kind(key) or "parquet", key)
+        return form.describe(stream, compression_of(key), dataset, path)
+
+
 def _measured(store: Store, key: str, table: Table, wanted: Wanted) -> StagedFile:
-    kind, compression = format_of(key) or ("parquet", "none")
+    kind, compression = wanted.kind(key) or "parquet", compression_of(key)
     before = store.stat(key)
     with _named(store, key), store.open(key) as remote, _seekable(store, remote) as stream:
         sha256, size = _hashed(stream)
         form = wanted.format(kind, key)
         inner = replace(table, columns=partition_folders.without_columns(table, wanted.values(key)))
-        if misfit := form.misfit(stream, compression, inner):
+        if wanted.alike(key):
+            misfit = form.misfit(stream, compression, inner)
+        else:
+            fills = wanted.schema_policy == "evolve"
+            misfit = differing.misfit(form, stream, inner, compression, fills=fills)
+        if misfit:
             raise SchemaDrift(misfit)
         stream.seek(0)
         rows = form.rows(stream, compression)

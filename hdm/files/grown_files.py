@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from hdm.errors import UsageError
-from hdm.files.formats import format_named, format_of
+from hdm.files.formats import compression_of, format_named, format_of
 from hdm.model import Chunk, Mode, StagedFile
 
 _BLOCK = 1024 * 1024
@@ -72,7 +72,8 @@ def begins_with(stream: BinaryIO, old: StagedFile) -> bool:
     without lines, where new rows cannot be told.
     """
     found = format_of(old.uri)
-    if found is None or found[1] != "none" or not format_named(found[0]).grows_by_lines:
+    name = found[0] if found else old.format
+    if compression_of(old.uri) != "none" or not format_named(name).grows_by_lines:
         return False
     total, left, last = hashlib.sha256(), old.bytes, b"\n"
     while left and (block := stream.read(min(_BLOCK, left))):

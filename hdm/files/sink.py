@@ -15,7 +15,7 @@ from hdm.components.settings import Settings
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, CorruptFile
 from hdm.files import layout as files
-from hdm.files.formats import FormatName, carries, format_named, format_of
+from hdm.files.formats import WritableFormat, carries, format_named, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Store
 from hdm.files.writer import WriteOptions, Writing, disk, nth_file
@@ -29,9 +29,9 @@ class FileSinkConfig(Settings):
     """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
     needs no connection.
     """
-    file_format: FormatName = "parquet"
-    """Format in which rows are written: ``parquet``, ``csv``, ``jsonl``, or the name of one that a plugin
-    brings."""
+    file_format: WritableFormat = "parquet"
+    """Format in which rows are written: ``parquet``, ``csv``, ``jsonl``, ``arrow``, or the name of one that a
+    plugin brings."""
     compression: Literal["none", "gzip", "zstd"] | None = None
     """How files are compressed; left out, Parquet by ``zstd`` and all else not at all."""
     split: Split | None = None

@@ -9,59 +9,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any, BinaryIO, ClassVar, Literal, cast
+from typing import Any, BinaryIO, ClassVar, cast
 
 import pyarrow as pa
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel
 
 from hdm.arrow.batches import rebatch
-from hdm.components.settings import Settings
 from hdm.components.source import Source
 from hdm.errors import CorruptFile, PermanentError, UsageError
+from hdm.files import differing, grown_files, partition_folders
 from hdm.files import discovery as found_files
-from hdm.files import grown_files, partition_folders
 from hdm.files import layout as files
-from hdm.files.formats import FormatName, RowOffsets, format_of
+from hdm.files.formats import RowOffsets, compression_of
+from hdm.files.formats.declared import Declared
 from hdm.files.layout import Split
+from hdm.files.source_config import FileChunkConfig, FileSourceConfig
 from hdm.files.stores.base import Stat, Store
 from hdm.files.stores.copies import COPIES
 from hdm.model import Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table, Window
 
 _BLOCK = 1024 * 1024
-
-
-def _one_delimiter(value: str) -> str:
-    if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
-        raise ValueError("must be one ASCII character, and neither a quote nor a line end")
-    return value
-
-
-class FileSourceConfig(Settings):
-    """Configuration keys that every file source accepts."""
-
-    env: str | None = None
-    """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
-    needs no connection.
-    """
-    file_format: FormatName | None = None
-    """Reads only files of this format: ``parquet``, ``csv``, ``jsonl``, or the name of one that a plugin
-    brings. Left out, of every format that is known."""
-    table_name: str | None = None
-    """Reads only the dataset of this name; with ``pattern``, names the dataset of all matching files. Left
-    out, all datasets are read.
-    """
-    pattern: str | None = None
-    """Glob over names relative to the root, of files that hdm did not stage: all that match are one table.
-    Left out, each folder is one."""
-    delimiter: Annotated[str, AfterValidator(_one_delimiter)] | None = None
-    """One ASCII character between the fields of CSV files that hdm did not stage; left out, a comma."""
-    partitions: Literal["columns", "ignore"] = "columns"
-    """Whether folders like ``dt=2024-01-01`` give a column ``dt`` (``columns``) or are folders like others
-    (``ignore``)."""
-    allow_empty: bool = False
-    """Accepts that nothing under the root can be read although there are files."""
-    others_delete: bool = False
-    """Says that others delete staged files: those which are gone are left out, and no error is raised."""
 
 
 class FileSource(Source):
@@ -121,13 +88,14 @@ class FileSource(Source):
     def tables(self) -> Iterator[Table]:
         """Yield every dataset under the store's root that the source's settings select.
 
-        Raises ``UsageError`` if there are files, but none of them would be read, unless ``allow_empty`` is
-        set.
+        Raises ``UsageError`` if there is none, unless ``allow_empty`` is set.
         """
         found = self._datasets()
-        if not found and not self.config.allow_empty and (seen := found_files.unread(self.store)):
+        if not found and not self.config.allow_empty:
+            seen = found_files.unread(self.store)
             raise UsageError(
-                f"{self.name} finds nothing to read, though there are files: {', '.join(seen)}",
+                f"{self.name} finds nothing to read, "
+                f"{'though there are files: ' + ', '.join(seen) if seen else 'as there are no files'}",
                 hint=f"what is read is {found_files.READS}; correct directory:, pattern:, table_name: or "
                 "file_format:, or write allow_empty: true",
             )
@@ -137,6 +105,11 @@ class FileSource(Source):
     def replaced(self) -> frozenset[Dataset]:
         """Return the datasets that hdm staged in mode ``replace``, as a whole on every run."""
         return frozenset(one.table.dataset for one in self._datasets() if one.replaced)
+
+    def notes(self, table: Table, chunks: Sequence[Chunk]) -> list[str]:
+        """Return which delimiter was found, if ``csv: {sniff: true}`` wants it found."""
+        said = [column.comment for column in table.columns[:1] if column.comment]
+        return [one for one in said if self.config.csv is not None and self.config.csv.sniff]
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Yield one chunk or several for each published file, identified by the file's checksum.
@@ -203,9 +176,10 @@ class FileSource(Source):
             config.file_format,
             config.table_name,
             config.pattern,
-            config.delimiter,
+            Declared(config.delimiter, config.columns, config.csv, config.fixed, config.excel),
             config.partitions == "columns",
             config.others_delete,
+            config.schema_policy,
         )
 
     def _is_reshaped(self, file: StagedFile) -> bool:
@@ -260,11 +234,11 @@ class FileSource(Source):
         before = self.store.stat(key) if self.store.seekable else None
         values = self._wanted.values(key)
         inner = replace(table, columns=partition_folders.without_columns(table, values))
-        found = format_of(file.uri)
         marks = None if chunk.first_row is None else self._marks_of(file)
         first, count = chunk.first_row or 0, chunk.row_count
         form = self._wanted.format(file.format, key)
-        for batch in form.read(stream, inner, found[1] if found else "none", first, count, marks):
+        how = (stream, inner, compression_of(file.uri), first, count, marks)
+        for batch in form.read(*how) if self._wanted.alike(key) else differing.read(form, *how):
             yield partition_folders.completed(batch, table, values) if values else batch
         if self.store.seekable and self.store.stat(key) != before:
             raise CorruptFile("was changed while it was read", hint="run again once nobody writes to it")
@@ -333,13 +307,6 @@ def _verify(file: StagedFile, stream: BinaryIO, copy: BinaryIO | None) -> None:
         raise CorruptFile(
             f"{file.uri} {what} than when it was staged", hint="restore the file, or stage its chunk again"
         )
-
-
-class FileChunkConfig(FileSourceConfig):
-    """Configuration of a source that cuts files into chunks."""
-
-    chunk: Annotated[int, Field(gt=0)] | Split = 1_000_000
-    """Most rows that one chunk holds, or ``{rows, bytes}``."""
 
 
 class FileChunks(FileSource):

@@ -68,6 +68,7 @@ def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chu
         )
     if said := link.source.why_not_split(table, chunks):
         yield said
+    yield from link.source.notes(table, chunks)
 
 
 def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Job:

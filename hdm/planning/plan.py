@@ -21,7 +21,7 @@ Scenarios = Sequence[Mapping[str, Any]]
 _IDENTITY = (
     "env", "connection", "database", "schema", "table_name", "table", "query", "where",
     "directory", "path", "dbpath", "file", "file_name", "folder", "bucket", "bucket_name", "container",
-    "prefix", "blob_name", "stage_name", "stage_directory", "url", "dsn", "include", "exclude",
+    "prefix", "blob_name", "stage_name", "stage_directory", "url", "dsn", "include", "exclude", "excel",
 )  # fmt: skip
 """Keys of a component's conf that say which data it names; all other keys may change between runs."""
 

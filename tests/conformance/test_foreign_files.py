@@ -245,7 +245,7 @@ def test_folders_that_do_not_agree_are_refused(folder: Folder, other: str, said:
     assert said in folder.refusal()
 
 
-@pytest.mark.parametrize("name", ["a.csv.bz2", "a.xlsx", "sub/a.avro", "a.tar.gz", "a"])
+@pytest.mark.parametrize("name", ["a.csv.bz2", "a.sas7bdat", "sub/a.orc", "a.tar.gz", "a"])
 def test_a_folder_with_nothing_to_read_says_what_is_there(folder: Folder, name: str) -> None:
     folder.put(name, b"whatever")
     folder.put("_SUCCESS", b"")

@@ -69,3 +69,40 @@ def test_nothing_that_can_be_read_is_no_success(place: Place) -> None:
     link = load(place)
     link["source"]["conf"]["allow_empty"] = True
     assert only(place, link).hdm("run").code == 0
+
+
+def test_what_was_sniffed_is_planned_said_and_recorded(place: Place) -> None:
+    (place.stage / "t.csv").write_text("a;b;c\n1;2,5;3\n")
+    refused = place.hdm("run")
+    assert refused.code == 2
+    assert "the header is one single column that holds ';'" in refused.err
+    link = load(place)
+    link["source"]["conf"]["csv"] = {"sniff": True}
+    said = "csv: {sniff: true} found the delimiter ';'"
+    assert said in only(place, link).hdm("plan").said
+    assert said in place.hdm("run").said
+    assert place.rows("t") == [("1", "2,5", "3")]
+    kept = place.state("SELECT * FROM hdm_dataset_schema")
+    assert any(said in str(value) for row in kept for value in row)
+
+
+def test_a_bad_value_is_refused_before_a_row_moves(place: Place) -> None:
+    (place.stage / "1.csv").write_text("id;at\n1;31.12.2024\n")
+    (place.stage / "2.csv").write_text("id;at\n2;31.02.2024\n")
+    link = load(place)
+    link["source"]["conf"] |= {
+        "pattern": "*.csv",
+        "delimiter": ";",
+        "columns": [{"name": "at", "type": "date", "format": "%d.%m.%Y"}],
+    }
+    refused = only(place, link).hdm("run")
+    assert refused.code != 0
+    assert "2.csv: record 1: column at is no date, written %d.%m.%Y" in refused.err
+    assert "31.02" not in refused.said
+    assert place.state("SELECT count(*) FROM hdm_chunk") == [(0,)]
+
+
+def test_an_empty_folder_is_no_success(place: Place) -> None:
+    refused = place.hdm("run")
+    assert refused.code == 2
+    assert "finds nothing to read, as there are no files" in refused.err

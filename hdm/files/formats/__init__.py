@@ -14,8 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from hdm import locator
 from hdm.components import registry
+from hdm.components.builtin import missing_driver
 from hdm.components.settings import Names
 from hdm.errors import UsageError
+from hdm.files.formats.declared import Declared
 from hdm.model import Dataset, Table
 
 COMPRESSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
@@ -76,12 +78,27 @@ class Format(ABC):
     """Other ends of names of files that hdm did not write."""
     describes_itself: ClassVar[bool] = False
     """Whether a file says itself how many rows it has and how they are compressed: its name need not."""
+    writes: ClassVar[bool] = True
+    """Whether hdm writes files of this format; if not, no sink's ``file_format`` may name it."""
     grows_by_lines: ClassVar[bool] = False
     """Whether a file that gets lines at its end keeps the rows it had, so that only the new ones are read."""
 
     def __init__(self, delimiter: str | None = None) -> None:
         self.delimiter = delimiter
         """What separates fields, where the format has such a thing; None: its own default."""
+
+    def declared(self, how: Declared) -> Format:
+        """Return a format that reads files as the source's conf declares; itself if nothing concerns it.
+
+        Raises ``UsageError`` if the conf declares what this format does not take; the default takes no
+        ``columns:``.
+        """
+        if how.columns is not None:
+            raise UsageError(
+                f"columns: has no meaning for {self.name} files, which say their columns themselves",
+                hint="remove columns:; file_format: and pattern: say which files are meant",
+            )
+        return self
 
     def extension(self, compression: str) -> str:
         """Return the ending of a file's name, which also tells the compression, such as ``.csv.gz``."""
@@ -138,12 +155,20 @@ def format_named(name: str, delimiter: str | None = None) -> Format:
     if registry.canonical("format", name) is None:
         raise UsageError(f"no file format is called {name!r}", hint=f"choose {' or '.join(format_names())}")
     made: Format = registry.build("format", name, {"delimiter": delimiter})
+    if missing := missing_driver(type(made)):
+        raise missing
     return made
 
 
 def format_names() -> list[str]:
     """Return the name of each registered format."""
     return [*_ENDS, *(one.name for one in _brought(locator.changes()))]
+
+
+def writable_names() -> list[str]:
+    """Return the name of each registered format of which hdm writes files."""
+    brought = (one.name for one in _brought(locator.changes()) if one.writes)
+    return [*(name for name in _ENDS if name not in _ONLY_READ), *brought]
 
 
 def _canonical(name: str) -> str:
@@ -154,15 +179,31 @@ def _canonical(name: str) -> str:
     return found.name
 
 
+def _writable(name: str) -> str:
+    made = _canonical(name)
+    if made not in writable_names():
+        known = {"expected": " or ".join(repr(one) for one in writable_names())}
+        raise PydanticCustomError("literal_error", "must be {expected}", known)
+    return made
+
+
 FormatName = Annotated[str, AfterValidator(_canonical), Names(format_names)]
 """A setting that names a file format, by its own name or by its class's."""
+WritableFormat = Annotated[str, AfterValidator(_writable), Names(writable_names)]
+"""A setting that names a file format of which hdm writes files."""
 
 _ENDS = {
     "parquet": (".parquet", ".pq"),
     "csv": (".csv",),
     "jsonl": (".jsonl", ".ndjson", ".json"),
+    "arrow": (".arrow", ".arrows", ".feather", ".ipc"),
+    "avro": (".avro",),
+    "excel": (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+    "fixed": (".fwf",),
 }
 """The formats that hdm brings, with the ends of their files' names: none is imported to tell them apart."""
+
+_ONLY_READ = ("avro", "excel", "fixed")
 
 
 @lru_cache(maxsize=8)
@@ -181,12 +222,16 @@ def _suffixes(changes: int) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found, key=lambda pair: -len(pair[0])))
 
 
+def compression_of(name: str) -> str:
+    """Return the compression that the ending of a file's name tells; ``none`` if it tells none."""
+    found = (key for key, suffix in COMPRESSIONS.items() if suffix and name.lower().endswith(suffix))
+    return next(found, "none")
+
+
 def format_of(name: str) -> tuple[str, str] | None:
     """Return ``(format, compression)`` by the ending of a file's name; None if no format has that ending."""
-    stem, compression = name.lower(), "none"
-    for key, suffix in COMPRESSIONS.items():
-        if suffix and stem.endswith(suffix):
-            stem, compression = stem.removesuffix(suffix), key
+    compression = compression_of(name)
+    stem = name.lower().removesuffix(COMPRESSIONS[compression])
     for suffix, found in _suffixes(locator.changes()):
         if stem.endswith(suffix):
             return found, compression

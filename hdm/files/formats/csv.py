@@ -17,7 +17,15 @@ import pyarrow.csv as arrow_csv
 from hdm.arrow.batches import conform, silent
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
 from hdm.files.formats import BatchWriter, Format, RowOffsets, carries, text
-from hdm.files.formats.csv_grammar import BOM, OTHER_DELIMITERS, Lines, other_delimiter, wrong_header
+from hdm.files.formats.csv_grammar import (
+    BOM,
+    OTHER_DELIMITERS,
+    Lines,
+    headless,
+    other_delimiter,
+    wrong_header,
+)
+from hdm.files.formats.declared import CsvOptions, Declared
 from hdm.model import Column, Dataset, Kind, Table
 
 _LONGEST_HEADER = 4 * 1024 * 1024
@@ -87,6 +95,14 @@ class Csv(Format):
         super().__init__(delimiter)
         self._delimiter = delimiter or ","
 
+    def declared(self, how: Declared) -> Format:
+        """Return a format that reads CSV of the grammar and the columns that the conf declares."""
+        if how.csv is None and how.columns is None:
+            return self
+        from hdm.files.formats.csv_declared import DeclaredCsv
+
+        return DeclaredCsv(self.delimiter, how.csv or CsvOptions(), how.columns)
+
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
         """Return an object that writes each batch at once; only the compressor buffers bytes."""
         return _Writer(stream, table, compression)
@@ -133,7 +149,8 @@ class Csv(Format):
                 lines.check(block)
             else:
                 lines.passed(block)
-            total += row.counted(self._parse(block, header.names, types, lines)).num_rows
+            parsed = self._parse(block, header.names, types, lines, row.begin(block))
+            total += row.counted(parsed).num_rows
         return total
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
@@ -152,9 +169,15 @@ class Csv(Format):
             raise CorruptFile(wrong, hint="mend the header, or convert the file to UTF-8")
         if mark := other_delimiter(header.names, self.delimiter):
             shown = OTHER_DELIMITERS[mark]
+            what = "is one single column that holds" if len(header.names) == 1 else "also holds"
             raise UsageError(
-                f"the header is one single column that holds {shown}: is that the delimiter?",
-                hint=f"write delimiter: {mark!r} in the source's conf; or delimiter: ',' if it is one column",
+                f"the header {what} {shown}: is that the delimiter?",
+                hint=f"write delimiter: {mark!r} in the source's conf; or delimiter: ',' if commas are it",
+            )
+        if headless(header.names):
+            raise CorruptFile(
+                "the header has numbers only: is it a record?",
+                hint="write csv: {header: false} and columns:, or csv: {header: true}",
             )
         table = Table(dataset, path, tuple(Column(name, Kind.TEXT, pa.string()) for name in header.names))
         carries(table)
@@ -240,7 +263,12 @@ class Csv(Format):
         return last
 
     def _parse(
-        self, block: bytes, names: list[str], types: dict[str, pa.DataType], lines: Lines | None = None
+        self,
+        block: bytes,
+        names: list[str],
+        types: dict[str, pa.DataType],
+        lines: Lines | None = None,
+        begin: int = 0,
     ) -> pa.Table:
         try:
             return arrow_csv.read_csv(
@@ -262,7 +290,7 @@ class Csv(Format):
             )
         except pa.ArrowInvalid as error:
             if lines is not None:
-                lines.recheck(block)
+                lines.recheck(block, begin)
             raise CorruptFile(
                 "a CSV file's records do not have the planned columns and types",
                 hint="stage the chunk again, or mend the file",

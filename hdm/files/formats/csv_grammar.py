@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 
 from hdm.errors import CorruptFile
+from hdm.files.formats.encodings import check
 
 BOM = b"\xef\xbb\xbf"
-OTHER_DELIMITERS = {";": "';'", "|": "'|'", "\t": "a tab", ",": "','"}
+OTHER_DELIMITERS = {
+    ";": "';'", "|": "'|'", "\t": "a tab", "^": "'^'", "~": "'~'", "\x01": "U+0001", "\x1f": "U+001F", ",":
+    "','",
+}  # fmt: skip
+_NUMBER = re.compile(r"\s*[+-]?[0-9][0-9 .,'/:-]*\s*")
 
 
 class Lines:
@@ -35,16 +41,13 @@ class Lines:
         self._check(block, self._line)
         self.passed(block)
 
-    def recheck(self, block: bytes) -> None:
+    def recheck(self, block: bytes, begin: int) -> None:
         """Raise ``CorruptFile`` if the last counted block breaks CSV's grammar or its encoding.
 
-        Call it for a block that could not be parsed.
+        Call it for a block that could not be parsed; ``begin`` is its offset in the file.
         """
         self._check(block, self._line - block.count(b"\n"))
-        if not _is_utf8(block):
-            number = next(n for n, line in enumerate(block.split(b"\n")) if not _is_utf8(line))
-            line = self._line - block.count(b"\n") + number
-            raise CorruptFile(f"line {line:,} is not UTF-8 text", hint="convert the file to UTF-8")
+        check(block, self._line - block.count(b"\n"), begin)
 
     def _check(self, block: bytes, first: int) -> None:
         begin = first
@@ -59,14 +62,6 @@ class Lines:
                 begin = first + reader.line_num
         except csv.Error as error:
             raise _broken(str(error), begin) from None
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _broken(said: str, line: int) -> CorruptFile:
@@ -109,10 +104,16 @@ def wrong_header(names: list[str]) -> str | None:
 
 
 def other_delimiter(names: list[str], delimiter: str | None) -> str | None:
-    """Return the delimiter that a header with only one column probably has.
+    """Return the delimiter that a header cut by commas probably has: it stands there as often as they do.
 
-    None if there is no sign of one, if there are several columns, or if the delimiter was declared.
+    None if there is no sign of one, or if the delimiter was declared.
     """
-    if len(names) != 1 or delimiter is not None:
+    if delimiter is not None:
         return None
-    return next((mark for mark in OTHER_DELIMITERS if mark in names[0]), None)
+    held = {mark: sum(name.count(mark) for name in names) for mark in OTHER_DELIMITERS if mark != ","}
+    return next((mark for mark, often in held.items() if often and often >= len(names) - 1), None)
+
+
+def headless(names: list[str]) -> bool:
+    """Return True if all names of a header are numbers or dates, so that it is probably a record."""
+    return bool(names) and all(_NUMBER.fullmatch(name) for name in names)

@@ -1,10 +1,11 @@
-"""Reads JSON that is not one object per line: arrays of objects, and objects over several lines."""
+"""Reads JSON values exactly: objects on lines of their own, over several lines, or in an array."""
 
 from __future__ import annotations
 
 import codecs
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from hdm.arrow.batches import silent
 from hdm.errors import CorruptFile
@@ -149,3 +150,63 @@ def _wrong(number: int, what: str) -> CorruptFile:
     return CorruptFile(
         f"record {number:,} {what}", hint="write a JSON array of objects, or an object per line"
     )
+
+
+class Number(str):
+    """A JSON number exactly as it is written in the file."""
+
+    __slots__ = ()
+
+
+def records_of(block: bytes, first_line: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the block's records; errors name the line if ``first_line``, that of the block, is known."""
+    for number, line in enumerate(block.split(b"\n"), first_line or 0):
+        if not line.strip():
+            continue
+        where = "a line" if first_line is None else f"line {number:,}"
+        try:
+            record = json.loads(
+                line,
+                parse_int=Number,
+                parse_float=Number,
+                parse_constant=Number,
+                object_pairs_hook=_once,
+            )
+        except _TwiceError as error:
+            raise CorruptFile(
+                f"{where} holds the key {error} twice", hint="give each key of an object once"
+            ) from None
+        except ValueError as error:
+            raise CorruptFile(
+                f"{where} is not JSON", hint="mend the line, or stage the chunk again"
+            ) from silent(error)
+        if not isinstance(record, dict):
+            raise CorruptFile(f"{where} is not a JSON object", hint="write one object per line")
+        yield record
+
+
+class _TwiceError(Exception):
+    """A key that occurs twice in one object, so that its value is ambiguous."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return record
+
+
+def spelled(value: Any) -> str:
+    """Return a value as JSON text, with numbers exactly as they were written."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, dict):
+        return (
+            "{"
+            + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{spelled(v)}" for k, v in value.items())
+            + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ",".join(map(spelled, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.json as arrow_json
 
 from hdm.arrow.batches import conform, silent
-from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue
+from hdm.errors import SchemaDrift, UnrepresentableValue
 from hdm.files.formats import BatchWriter, Format, RowOffsets, carries, json_values, text
+from hdm.files.formats.declared import Declared
 from hdm.model import Column, Dataset, Kind, Table
 
 _SAFE = 2**53
@@ -116,6 +117,14 @@ class JsonLines(Format):
     suffix = ".jsonl"
     grows_by_lines = True
 
+    def declared(self, how: Declared) -> Format:
+        """Return a format that reads the declared columns; itself if the conf declares none."""
+        if how.columns is None:
+            return self
+        from hdm.files.formats.json_declared import DeclaredJson
+
+        return DeclaredJson(how.columns)
+
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
         """Return an object that writes each batch at once; only the compressor buffers bytes."""
         return _Writer(stream, table, compression)
@@ -146,7 +155,7 @@ class JsonLines(Format):
         UTF-32, and in another layout for anything but objects.
         """
         total = 0
-        for _, block in _blocks(stream, compression, 0, None):
+        for _, block in located(stream, compression, 0, None):
             total += sum(1 for line in block.split(b"\n") if line.strip())
         return total
 
@@ -154,8 +163,8 @@ class JsonLines(Format):
         """Return a table with a text column for each key that any record has; JSON has too few types."""
         names: dict[str, None] = {}
         line = 1
-        for _, block in _blocks(stream, compression, 0, None):
-            for record in _objects(block, line):
+        for _, block in located(stream, compression, 0, None):
+            for record in json_values.records_of(block, line):
                 names.update(dict.fromkeys(record))
             line += block.count(b"\n")
         table = Table(dataset, path, tuple(Column(name, Kind.TEXT, pa.string()) for name in names))
@@ -171,14 +180,17 @@ def _parsed(
     stream: BinaryIO, compression: str, table: Table, first: int, marks: RowOffsets | None
 ) -> Iterator[tuple[int, pa.Table]]:
     fast = pa.schema([(column.name, _parsed_as(column.type)) for column in table.columns])
-    for place, block in _blocks(stream, compression, first, marks):
+    for place, block in located(stream, compression, first, marks):
         yield place.start, place.counted(_parse(block, table, fast))
 
 
-def _blocks(
+def located(
     stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None
 ) -> Iterator[tuple[text.Place, bytes]]:
-    """Yield blocks of whole lines; other JSON (arrays, objects over several lines) is converted to lines."""
+    """Yield blocks of whole lines, each with its place.
+
+    Other JSON (arrays, objects over several lines) is converted to lines.
+    """
     stream.seek(0)
     if json_values.is_lines(text.reading(stream, compression)):
         return text.located(stream, compression, _border, 0, first, marks)
@@ -217,7 +229,7 @@ def _column(found: pa.Table, name: str) -> pa.Array:
 def _slowly(block: bytes, table: Table) -> list[pa.Array]:
     names = {column.name for column in table.columns}
     columns: dict[str, list[Any]] = {name: [] for name in names}
-    for record in _objects(block):
+    for record in json_values.records_of(block):
         if not names.issuperset(record):
             more = ", ".join(sorted(set(record) - names))
             raise SchemaDrift(
@@ -227,51 +239,6 @@ def _slowly(block: bytes, table: Table) -> list[pa.Array]:
         for name, values in columns.items():
             values.append(record.get(name))
     return [_from_python(columns[column.name], column) for column in table.columns]
-
-
-class _Number(str):
-    """A JSON number exactly as it is written in the file."""
-
-    __slots__ = ()
-
-
-def _objects(block: bytes, first_line: int | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the block's records; errors name the line if ``first_line``, that of the block, is known."""
-    for number, line in enumerate(block.split(b"\n"), first_line or 0):
-        if not line.strip():
-            continue
-        where = "a line" if first_line is None else f"line {number:,}"
-        try:
-            record = json.loads(
-                line,
-                parse_int=_Number,
-                parse_float=_Number,
-                parse_constant=_Number,
-                object_pairs_hook=_once,
-            )
-        except _TwiceError as error:
-            raise CorruptFile(
-                f"{where} holds the key {error} twice", hint="give each key of an object once"
-            ) from None
-        except ValueError as error:
-            raise CorruptFile(
-                f"{where} is not JSON", hint="mend the line, or stage the chunk again"
-            ) from silent(error)
-        if not isinstance(record, dict):
-            raise CorruptFile(f"{where} is not a JSON object", hint="write one object per line")
-        yield record
-
-
-class _TwiceError(Exception):
-    """A key that occurs twice in one object, so that its value is ambiguous."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _TwiceError(next(name for name in names if names.count(name) > 1))
-    return record
 
 
 def _from_python(values: list[Any], column: Column) -> pa.Array:
@@ -290,19 +257,7 @@ def _from_python(values: list[Any], column: Column) -> pa.Array:
 
 def _spelled(value: Any) -> str | None:
     """Return a JSON value as text: strings without quotes, numbers as written, all else as JSON."""
-    return value if value is None or isinstance(value, str) else _json(value)
-
-
-def _json(value: Any) -> str:
-    if isinstance(value, _Number):
-        return str(value)
-    if isinstance(value, dict):
-        return (
-            "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{_json(v)}" for k, v in value.items()) + "}"
-        )
-    if isinstance(value, list):
-        return "[" + ",".join(map(_json, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return value if value is None or isinstance(value, str) else json_values.spelled(value)
 
 
 def _decode(array: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdm.arrow.batches import BATCH_BYTES, BATCH_ROWS, conform
-from hdm.errors import CorruptFile, UnrepresentableValue, UnsupportedType
+from hdm.errors import CorruptFile, UnrepresentableValue
 from hdm.files.formats import BatchWriter, Format, RowOffsets, carries
-from hdm.model import Column, Dataset, Kind, Table
+from hdm.files.formats.arrow_types import column_of_field, misfit
+from hdm.model import Dataset, Table
 from hdm.model.json import table_from_json, table_to_json
 
 _TABLE = b"hdm.table"
@@ -163,17 +164,11 @@ class Parquet(Format):
         return int(_open(stream).metadata.num_rows)
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Return which columns the file lacks or has in addition; None if it has exactly the table's columns.
+        """Return which columns the file lacks, has in addition, or has with another kind of type; else None.
 
         Order and width of the columns may differ.
         """
-        names = _open(stream).schema_arrow.names
-        wanted = [column.name for column in table.columns]
-        if set(names) == set(wanted):
-            return None
-        missing, more = sorted(set(wanted) - set(names)), sorted(set(names) - set(wanted))
-        said = [f"it lacks {missing}"] * bool(missing) + [f"it also has {more}"] * bool(more)
-        return " and ".join(said)
+        return misfit([column_of_field(field) for field in _open(stream).schema_arrow], table)
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """Return the ``Table`` that was stored in the file, if hdm wrote it.
@@ -186,7 +181,7 @@ class Parquet(Format):
         kept = (schema.metadata or {}).get(_TABLE)
         if kept is not None:
             return table_from_json(kept.decode())
-        table = Table(dataset, path, tuple(_column(field) for field in schema))
+        table = Table(dataset, path, tuple(column_of_field(field) for field in schema))
         carries(table)
         return table
 
@@ -232,57 +227,3 @@ def _decoded(file: Any, group: int, size: int) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(batch_size=size, row_groups=[group], use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise CorruptFile("a Parquet file's pages cannot be read", hint="stage the chunk again") from error
-
-
-_KINDS: dict[str, Kind] = {
-    "bool": Kind.BOOLEAN,
-    "int8": Kind.INT8,
-    "int16": Kind.INT16,
-    "int32": Kind.INT32,
-    "int64": Kind.INT64,
-    "uint8": Kind.INT16,
-    "uint16": Kind.INT32,
-    "uint32": Kind.INT64,
-    "float": Kind.FLOAT32,
-    "double": Kind.FLOAT64,
-    "string": Kind.TEXT,
-    "large_string": Kind.TEXT,
-    "binary": Kind.BINARY,
-    "large_binary": Kind.BINARY,
-    "date32[day]": Kind.DATE,
-    "time64[us]": Kind.TIME,
-    "time64[ns]": Kind.TIME,
-    "time32[ms]": Kind.TIME,
-    "time32[s]": Kind.TIME,
-}
-_CARRIERS = {
-    "uint8": pa.int16(),
-    "uint16": pa.int32(),
-    "uint32": pa.int64(),
-    "uint64": pa.decimal128(20, 0),
-    "time32[ms]": pa.time64("us"),
-    "time32[s]": pa.time64("us"),
-}
-_FRACTION = {"s": 0, "ms": 3, "us": 6, "ns": 9}
-
-
-def _column(field: pa.Field) -> Column:
-    carrier = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    text = str(carrier)
-    if text == "uint64":
-        return Column(field.name, Kind.DECIMAL, _CARRIERS[text], field.nullable, precision=20, scale=0)
-    if pa.types.is_decimal(carrier):
-        return Column(
-            field.name, Kind.DECIMAL, carrier, field.nullable,
-            precision=carrier.precision, scale=carrier.scale,
-        )  # fmt: skip
-    if pa.types.is_timestamp(carrier):
-        kind = Kind.TIMESTAMPTZ if carrier.tz else Kind.TIMESTAMP
-        kept = pa.timestamp(carrier.unit, "UTC") if carrier.tz else carrier
-        return Column(field.name, kind, kept, field.nullable, precision=_FRACTION[carrier.unit])
-    if text in _KINDS:
-        return Column(field.name, _KINDS[text], _CARRIERS.get(text, carrier), field.nullable)
-    raise UnsupportedType(
-        f"column {field.name} has type {text}, which hdm does not carry",
-        hint="name the columns to read, or convert the file",
-    )

@@ -98,6 +98,10 @@ class Place:
     _marks: RowOffsets | None
     rows: int = 0
 
+    def begin(self, block: bytes) -> int:
+        """Return the offset of the block's first byte in the file, decompressed."""
+        return self._end - len(block)
+
     def counted(self, rows: pa.Table) -> pa.Table:
         """Store the number of rows in the block, and return ``rows``."""
         self.rows = rows.num_rows

@@ -25,6 +25,7 @@ from tests.unit import awkward
 
 ALL = [(name, pressed) for name in ("parquet", "csv", "jsonl") for pressed in ("none", "gzip", "zstd")]
 TEXT_ONLY = [pair for pair in ALL if pair[0] != "parquet"]
+ALL += [("arrow", "none"), ("arrow", "zstd")]
 HERE = Dataset("file", "t")
 
 
@@ -66,7 +67,7 @@ def test_no_rows(name, pressed):
         assert format_named(name).rows(stream, pressed) == 0
 
 
-@pytest.mark.parametrize("name", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("name", ["parquet", "csv", "jsonl", "arrow"])
 def test_columns_must_exist_and_differ(name):
     twice = Table(HERE, ("t",), (Column("a", Kind.INT64, pa.int64()),) * 2)
     for wrong in (Table(HERE, ("t",), ()), twice):
@@ -75,8 +76,8 @@ def test_columns_must_exist_and_differ(name):
 
 
 def test_unknown_format():
-    with pytest.raises(UsageError, match="avro"):
-        format_named("avro")
+    with pytest.raises(UsageError, match="orc"):
+        format_named("orc")
     assert format_of("a/b.CSV.gz") == ("csv", "gzip")
     assert format_of("a/b.ndjson") == ("jsonl", "none")
     assert format_of("a/b.txt") is None
@@ -113,7 +114,7 @@ def test_no_record_is_ever_cut(name, pressed, rows, block, first, count):
         text_format.BLOCK = old
 
 
-@pytest.mark.parametrize("name", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("name", ["parquet", "csv", "jsonl", "arrow"])
 def test_one_nullable_column(name):
     described = table(only=pa.string())
     values = [None, "", None, "x", None]
@@ -310,9 +311,9 @@ def test_a_plugins_format_is_told_by_the_end_of_a_name_and_grows_only_if_it_says
     monkeypatch.setattr(locator, "_known", {kind: dict(names) for kind, names in locator._known.items()})
     registry.register(Lumps)
     assert format_of("a/x.lump.gz") == ("lumps", "gzip") and format_of("X.TAR.LMP") == ("lumps", "none")
-    assert format_names() == ["parquet", "csv", "jsonl", "lumps"]
+    assert format_names() == ["parquet", "csv", "jsonl", "arrow", "avro", "excel", "fixed", "lumps"]
     takes = {key.name: key.type for key in keys_of(FileSinkConfig)}
-    assert takes["file_format"] == "parquet | csv | jsonl | lumps"
+    assert takes["file_format"] == "parquet | csv | jsonl | arrow | lumps"
     assert FileSinkConfig(file_format="Lumps").file_format == "lumps"
     assert type(format_named("lumps", ";")) is Lumps and format_named("Lumps", ";").delimiter == ";"
     old = StagedFile("file:///x.lump", "lumps", 2, 1, hashlib.sha256(b"a\n").hexdigest())
