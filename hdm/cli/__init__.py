@@ -14,6 +14,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "work": ("work", "Help an existing run as one more worker."),
     "diff": ("diff", "Compare two tables of any two connections, row by row."),
     "validate": ("validate", "Compare each target of a manifest with its source."),
+    "certify": ("certify", "Sign what is proven of a run; approve and check certificates."),
     "status": ("status", "Show how runs and their tables stand."),
     "lineage": ("lineage", "Show where a table came from and went to."),
     "retry": ("retry", "Give dead chunks another chance."),
