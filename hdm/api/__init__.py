@@ -36,6 +36,7 @@ from hdm.api.results import (
     Waiver,
     WorkReport,
 )
+from hdm.api.row_lineage import Brought
 from hdm.api.two_tables import diff
 from hdm.orchestrators.base import RunReport
 from hdm.proof.forms import Accepted
@@ -52,6 +53,7 @@ logging.getLogger("hdm").addHandler(logging.NullHandler())
 
 __all__ = [
     "Accepted",
+    "Brought",
     "CatalogDifference",
     "CatalogView",
     "ChunkCommitted",
