@@ -37,6 +37,7 @@ from hdm.api.results import (
     Waiver,
     WorkReport,
 )
+from hdm.api.row_lineage import Brought
 from hdm.api.syncing import Synced, sync
 from hdm.api.two_tables import diff
 from hdm.orchestrators.base import RunReport
@@ -55,6 +56,7 @@ logging.getLogger("hdm").addHandler(logging.NullHandler())
 __all__ = [
     "Accepted",
     "Applied",
+    "Brought",
     "CatalogDifference",
     "CatalogView",
     "ChunkCommitted",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hdm.api import recording
 from hdm.api.applying import Applied
 from hdm.api.selecting import select
 from hdm.errors import HdmError, UsageError
@@ -25,7 +26,7 @@ from hdm.proof.side import Side, StreamSide, side_of, sql_side
 from hdm.runtime.link import DataLink
 from hdm.runtime.transform import Transform
 from hdm.sql.sink import SqlSink
-from hdm.state import StateManager
+from hdm.state import RunInfo, StateManager
 
 NOT_WANTED = "validate: none"
 ELSEWHERE = "its source is not read at this site"
@@ -96,6 +97,7 @@ def of_links(
     with made.recall_state() or nullcontext() as state:
         if state is not None:
             found, said = _settled(state, found, made)
+        info = made.run_info()
         wanted = select(found, chosen) if chosen else found
         read_on = {key for one in found for key in one.upstream_keys}
         groups: dict[tuple[str, ...], list[Pipeline]] = {}
@@ -108,9 +110,24 @@ def of_links(
                 continue
             if declared and not any(one.link.validate for one in group):
                 continue
-            yield _noted(_validated(made, state, found, group, level, show, mend), group, said)
+            before = recording.before(state, group)
+            done = _noted(_validated(made, state, found, group, level, show, mend), group, said)
+            yield _recorded(state, info, before, done)
         if not chosen:
             yield from _without_tables(made, found, declared=declared)
+
+
+def _recorded(
+    state: StateManager | None, info: RunInfo, before: recording.Before, one: Validated
+) -> Validated:
+    """Put a comparison on record; return it, with a note if that was refused."""
+    if state is None or one.comparison is None:
+        return one
+    refused = recording.record(state, info, before, one.comparison)
+    if refused is None:
+        return one
+    notes = (*one.comparison.notes, f"this comparison is not on record: {refused}")
+    return replace(one, comparison=replace(one.comparison, notes=notes))
 
 
 def _settled(

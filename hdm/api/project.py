@@ -24,6 +24,7 @@ from hdm.api.results import (
     RunStatus,
     WorkReport,
 )
+from hdm.api.row_lineage import Brought, find, key_names, key_of
 from hdm.config.profile import Profiles, environment, load_profiles
 from hdm.errors import UsageError
 from hdm.orchestrators.base import RunReport
@@ -225,6 +226,21 @@ class Project:
             if state is None:
                 raise standing.unknown_table(table)
             return tuple(standing.on_record(state, table).reports.chunks_of(table))
+
+    @guarded
+    def row_lineage(self, table: str, row: str) -> tuple[Brought, ...]:
+        """Return the chunks that brought the row with this key into a table, or may have; oldest first.
+
+        ``row`` is the key's value, or ``COLUMN=VALUE`` pairs with commas between; the values of other
+        columns, such as the cursor, narrow the answer. Raises ``UsageError`` if no dataset named ``table`` is
+        recorded.
+        """
+        with self.recall_state() or nullcontext() as state:
+            if state is None:
+                raise standing.unknown_table(table)
+            names = standing.on_record(state, table).reports.find_datasets(table)
+            found = state.lineage.of_rows(names)
+            return tuple(find(found, key_of(row, key_names(found))))
 
     @guarded
     def doctor(self) -> tuple[Finding, ...]:

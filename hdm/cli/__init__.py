@@ -18,6 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "Compare each target of a manifest with its source."),
     "query": ("query", "Ask a connection by SQL; reads only, unless told to write."),
     "ls": ("ls", "List the tables, views or files of a connection."),
+    "certify": ("certify", "Sign what is proven of a run; approve and check certificates."),
     "status": ("status", "Show how runs and their tables stand."),
     "lineage": ("lineage", "Show where a table came from and went to."),
     "retry": ("retry", "Give dead chunks another chance."),

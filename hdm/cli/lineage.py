@@ -19,6 +19,7 @@ from hdm.cli.output import emit
 @json_option
 @click.option("--chunks", is_flag=True, help="One line for each chunk and file instead of each hop.")
 @click.option("--columns", is_flag=True, help="One line for each column instead of each hop.")
+@click.option("--row", metavar="KEY", help="The chunks that brought one row: VALUE, or COLUMN=VALUE,...")
 def command_lineage(
     table: str,
     manifest: str,
@@ -28,13 +29,24 @@ def command_lineage(
     as_json: bool,
     chunks: bool,
     columns: bool,
+    row: str | None,
 ) -> int:
     """Show the tables from which TABLE was loaded, and those that were loaded from it.
 
-    TABLE is a dataset's name or the end of it: flights, main.flights, shop.public.orders.
+    TABLE is a dataset's name or the end of it: flights, main.flights, shop.public.orders. With --row, show
+    which chunks, files, runs, manifest and commit brought the row with this key: "yes" where the ranges on
+    record say so, "perhaps" with the reason where they cannot. Ends with 1 if no chunk can have brought it.
     """
     project = api.open(manifest, env, profiles)
     rows: Sequence[dict[str, Any]]
+    if row is not None:
+        brought = [asdict(one) for one in project.row_lineage(table, row)]
+        emit(
+            brought if as_json else _brought(brought),
+            as_json=as_json,
+            empty="no chunk on record holds this row",
+        )
+        return 0 if brought else 1
     if chunks:
         rows = project.chunk_lineage(table)
     elif columns:
@@ -45,6 +57,25 @@ def command_lineage(
         rows = hops if as_json else _hops(hops)
     emit(rows, as_json=as_json, empty="nothing was moved yet")
     return 0
+
+
+def _brought(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what people ask first of each chunk; --json has all."""
+    return [
+        {
+            "brought": one["brought"],
+            "chunk": one["chunk"],
+            "into": one["into"],
+            "rows where": one["rows_where"],
+            "committed": one["committed_at"],
+            "run": one["run"],
+            "manifest": f"{one['manifest']} {one['manifest_sha256'][:12]}",
+            "commit": (one["commit"] or "")[:12],
+            "files": ", ".join(one["files"]),
+            "why": one["why"],
+        }
+        for one in rows
+    ]
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hdm.state.aggregates.base import Aggregate
 from hdm.state.chunks import lineage
+from hdm.state.queries import row_lineage
 
 
 class Lineage(Aggregate):
@@ -33,3 +35,11 @@ class Lineage(Aggregate):
         Empty if the chunk is not recorded.
         """
         return lineage.of_chunk(self._base, chunk_id)
+
+    def of_rows(self, datasets: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the chunks whose rows datasets of these full names hold, each with those it was made of.
+
+        In mode ``replace`` only those of the last reading that was closed. See
+        ``hdm.state.queries.row_lineage.chunks_into``.
+        """
+        return row_lineage.newest_of_replaced(row_lineage.chunks_into(self._base, datasets))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hdm.state.aggregates.base import Aggregate
-from hdm.state.queries import anchors, audit, verify
+from hdm.state.jobs import comparisons
+from hdm.state.queries import anchors, audit, evidence, verify
 from hdm.state.queries.anchors import Anchor
 from hdm.state.queries.verify import Verdict
 
@@ -45,3 +46,21 @@ class Trail(Aggregate):
         Returns the number and the hash of the last event.
         """
         return audit.put_anchor(self._base, run_id, location)
+
+    def evidence(self, run_id: str, known: Sequence[Anchor] = ()) -> dict[str, Any]:
+        """Verify the trail, and return all that is on record about one run, as of the same moment.
+
+        See ``hdm.state.queries.evidence.of_run`` for what the dictionary holds.
+        """
+        return evidence.of_run(self._base, run_id, known)
+
+    def newest_jobs(self, pipelines: Collection[str]) -> dict[str, str]:
+        """Return the id of each pipeline's newest job, by pipeline key."""
+        return comparisons.newest_jobs(self._base, pipelines)
+
+    def record_comparison(self, job_id: str, facts: Mapping[str, Any]) -> None:
+        """Record that the target of a job was compared with its source, and what was found.
+
+        ``facts`` must hold no value of a row.
+        """
+        comparisons.record(self._base, job_id, facts)

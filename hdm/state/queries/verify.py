@@ -37,10 +37,11 @@ def verify(base: Base, known: Sequence[Anchor] = ()) -> Verdict:
 
     ``known`` are anchors, with which the chains are compared too.
     """
-    return base.db.snapshot(lambda conn: _verify(conn, list(known)))
+    return base.db.snapshot(lambda conn: verified(conn, list(known)))
 
 
-def _verify(conn: Connection, known: list[Anchor]) -> Verdict:
+def verified(conn: Connection, known: list[Anchor]) -> Verdict:
+    """Verify everything on a snapshot that is open already; see ``verify``."""
     facts, verdict = Facts(), Verdict(anchors=len(known))
     ids = set(conn.execute(select(run.c.run_id)).scalars())
     ids |= set(conn.execute(select(chain_head.c.run_id)).scalars())
