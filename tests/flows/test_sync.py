@@ -59,7 +59,7 @@ def some(*ordinary: str) -> pytest.MarkDecorator:
 
 
 @pytest.mark.server
-@some("Postgres", "MariaDB", "SQLite")
+@some("Postgres", "MariaDB")
 def test_each_damaged_row_is_repaired_on_every_system(tmp_path: Path, target: Target) -> None:
     place = facts(tmp_path, target)
     assert place.hdm("run").code == 0
@@ -88,7 +88,7 @@ def test_each_damaged_row_is_repaired_on_every_system(tmp_path: Path, target: Ta
 
 
 @pytest.mark.server
-@some("DuckDB", "Postgres")
+@some("DuckDB")
 def test_any_table_is_synced_from_any_other(tmp_path: Path, target: Target) -> None:
     """Into a table that another system holds, by the key that both have; and back, so that the copy wins."""
     place = facts(tmp_path, target, rows=60)
