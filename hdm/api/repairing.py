@@ -50,8 +50,13 @@ def _mend(state: StateManager, max_deletes: str, found: Found) -> Applied:
         key_of("repair", *sorted(each.pipeline_key for each in found.group)), found.alive, max_deletes,
         Attempt(1, run_id="repair"),
     )  # fmt: skip
-    applied = make_equal(task)
     target = {"namespace": one.target.dataset.namespace, "name": one.target.dataset.name}
-    facts = {"by": user(), "target": target, "ledger_key": task.job_key, **applied.facts()}
-    state.operators.repaired(job, facts)
+    facts = {"by": user(), "target": target, "ledger_key": task.job_key}
+    state.operators.repair(job, facts, begins=True)
+    try:
+        applied = make_equal(task)
+    except BaseException as error:
+        state.operators.repair(job, {**facts, "error": type(error).__name__})
+        raise
+    state.operators.repair(job, {**facts, **applied.facts()})
     return applied

@@ -59,7 +59,7 @@ def some(*ordinary: str) -> pytest.MarkDecorator:
 
 
 @pytest.mark.server
-@some("Postgres", "MariaDB", "SQLite")
+@some("Postgres", "MariaDB")
 def test_each_damaged_row_is_repaired_on_every_system(tmp_path: Path, target: Target) -> None:
     place = facts(tmp_path, target)
     assert place.hdm("run").code == 0
@@ -82,12 +82,13 @@ def test_each_damaged_row_is_repaired_on_every_system(tmp_path: Path, target: Ta
         "SELECT payload FROM hdm_event WHERE event_type = 'table.repaired' ORDER BY seq"
     )]  # fmt: skip
     assert [one["equal"] for one in told] == [False, True]
+    assert place.state("SELECT COUNT(*) FROM hdm_event WHERE event_type = 'table.repairing'") == [(2,)]
     assert told[1]["done"]["changed"] == wrong and told[1]["found"]["missing"] == 2
     assert place.hdm("state", "verify").code == 0
 
 
 @pytest.mark.server
-@some("DuckDB", "Postgres")
+@some("DuckDB")
 def test_any_table_is_synced_from_any_other(tmp_path: Path, target: Target) -> None:
     """Into a table that another system holds, by the key that both have; and back, so that the copy wins."""
     place = facts(tmp_path, target, rows=60)
@@ -373,6 +374,25 @@ def test_a_repair_goes_through_transforms_and_writes_what_is_not_compared(tmp_pa
     assert done.code == 0 and "done: 1 new, 1 changed, 0 deleted" in done.out, done.said
     assert place.rows("orders") == before
     assert place.hdm("run").code == 0
+
+
+def test_a_repair_that_breaks_off_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = shop(tmp_path, orders=9)
+    only(place, direct(place, "orders"))
+    assert place.hdm("run").code == 0
+    on_sqlite(place.target, "DELETE FROM orders WHERE id = 3")
+    monkeypatch.setattr(failpoints, "_points", {"Y3": [(1, "raise:ConnectionLost")]})
+    monkeypatch.setattr(failpoints, "_passes", {})
+    done = place.hdm("validate", "--repair")
+    assert done.code == 1 and "failpoint Y3" in done.err, done.said
+    assert len(place.rows("orders")) == 8
+    told = place.state(
+        "SELECT event_type, payload FROM hdm_event WHERE event_type LIKE 'table.%' ORDER BY seq"
+    )
+    assert [kind for kind, _ in told] == ["table.repairing", "table.repaired"]
+    assert json.loads(told[1][1])["error"] == "ConnectionLost"
+    assert place.hdm("validate", "--repair").code == 0
+    place.trail_holds()
 
 
 def test_rows_beyond_the_watermark_wait_for_the_next_run(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.flows.kit import Done, Place, run, shop
 from tests.flows.test_proof import Target
+from tests.servers import sqlserver
 
 pytestmark = pytest.mark.server
 LONG = pytest.mark.long
@@ -185,6 +186,23 @@ def test_through_odbc_by_sql_that_every_system_has(
         fixture = {"postgres": "fresh_postgres", "mysql": "fresh_mariadb"}[dialect]
         profile = dict(request.getfixturevalue(fixture)().profile)
     made = Server("ODBC", {"dialect": dialect, "driver": driver, **profile}, "t")
+    made.place = shop(tmp_path, orders=1)
+    made.place.profiles["dst"] = made.profile
+    made.place.write()
+    rows = [(n, f"n {n}") for n in range(50)]
+    source(made, "CREATE TABLE t (id INTEGER PRIMARY KEY, x VARCHAR(20))", rows)
+    made.run("CREATE TABLE t (id INTEGER PRIMARY KEY, x VARCHAR(20))")
+    made.run("INSERT INTO t VALUES (3, 'other'), (4, 'n 4'), (99, 'x')")
+    done = made.sync("--max-deletes", "1")
+    assert done.code == 0 and "done: 48 new, 1 changed, 1 deleted" in done.out, done.said
+    assert made.rows() == sorted(rows, key=repr)
+
+
+@LONG
+def test_through_the_stand_in_for_sql_server(fresh_sqlserver: Callable[[], Any], tmp_path: Path) -> None:
+    """Real drivers and hdm's own statements; the rows lie in PostgreSQL, which is kinder than SQL Server."""
+    profile = {**fresh_sqlserver().profile, "driver": sqlserver.microsoft_driver()}
+    made = Server("SQLServer", profile, "t")
     made.place = shop(tmp_path, orders=1)
     made.place.profiles["dst"] = made.profile
     made.place.write()

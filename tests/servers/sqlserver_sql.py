@@ -319,8 +319,16 @@ def _update(tree: exp.Update) -> None:
 
 
 def _delete(tree: exp.Delete) -> exp.Delete:
-    """``WITH q AS (..) DELETE FROM q`` deletes the rows behind the query."""
+    """``WITH q AS (..) DELETE FROM q`` deletes the rows behind the query.
+
+    ``DELETE t FROM x AS t JOIN s ON ..`` names its target twice.
+    """
     having = tree.args.get("with_")
+    joins = tree.this.args.get("joins")
+    if tree.args.get("tables") and joins:
+        tree.this.set("joins", None)
+        on = exp.and_(*(join.args["on"] for join in joins))
+        return exp.Delete(this=tree.this, using=[join.this for join in joins], where=exp.Where(this=on))
     if not having or having.expressions[0].alias != tree.this.name:
         return tree
     query = having.expressions[0].this

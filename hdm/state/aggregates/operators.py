@@ -42,12 +42,12 @@ class Operators(Aggregate):
         """Record what a sync of two tables found and did: counts and names, never values."""
         repairs.synced(self._base, run_id, facts)
 
-    def repaired(self, job_id: str, facts: Mapping[str, Any]) -> None:
+    def repair(self, job_id: str, facts: Mapping[str, Any], *, begins: bool = False) -> None:
         """Record what a repair of a job's target found and did: counts and names, never values.
 
-        The event belongs to the run that last worked on the job.
+        With ``begins``, record that it begins. The event belongs to the run that last worked on the job.
         """
-        repairs.repaired(self._base, job_id, facts)
+        repairs.repair(self._base, job_id, facts, begins=begins)
 
     def newest_job(self, pipeline_key: str) -> str | None:
         """Return the id of the newest job of a pipeline; None if it has none."""

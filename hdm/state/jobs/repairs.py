@@ -16,10 +16,14 @@ def synced(base: Base, run_id: str, facts: Mapping[str, Any]) -> None:
     base.change(run_id, lambda tx: tx.event("table.synced", **facts))
 
 
-def repaired(base: Base, job_id: str, facts: Mapping[str, Any]) -> None:
-    """Record what a repair of a job's target found and did, in the run that last worked on the job."""
+def repair(base: Base, job_id: str, facts: Mapping[str, Any], *, begins: bool) -> None:
+    """Record that a repair of a job's target begins, or what it found and did.
+
+    The event belongs to the run that last worked on the job.
+    """
+    kind = "table.repairing" if begins else "table.repaired"
     run_id = base.db.read(lambda conn: base.run_of(conn, job_id))
-    base.change(run_id, lambda tx: tx.event("table.repaired", job=job_id, **facts))
+    base.change(run_id, lambda tx: tx.event(kind, job=job_id, **facts))
 
 
 def newest_job(base: Base, pipeline_key: str) -> str | None:
