@@ -337,6 +337,25 @@ def test_a_comparison_from_before_rows_were_read_again_does_not_count(tmp_path: 
 
 
 @pytest.mark.slow
+def test_a_column_that_was_left_out_is_not_every_value(tmp_path: Path) -> None:
+    place = both(tmp_path)
+    orders = place.manifest["declared_data_links"]["stages"][0]
+    orders["validate"] = {"level": "rows", "exclude": ["customer"]}
+    place.write()
+    assert place.hdm("run").code == 0
+    assert place.hdm("validate", "--select", "items").code == 0
+    done = certify(place, *key(place), "-o", str(tmp_path / "one.json"))
+    assert (done.code, done.out.startswith("WARNED")) == (1, True), done.said
+    assert "orders: every row was compared, but not these columns: customer" in done.out
+    orders["validate"] = {"level": "rows", "accept": {"customer": {"trailing_blanks": True}}}
+    place.write()
+    assert place.hdm("validate").code == 0
+    done = certify(place, *key(place), "-o", str(tmp_path / "two.json"))
+    assert (done.code, done.out.startswith("WARNED")) == (1, True), done.said
+    assert "orders: compared under another manifest than the run's" in done.out
+
+
+@pytest.mark.slow
 def test_files_between_are_certified_with_the_table_that_is_loaded_from_them(tmp_path: Path) -> None:
     place = shop(tmp_path, 120, 30)
     only(place, stage("orders", place), load(place))

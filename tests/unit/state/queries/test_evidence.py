@@ -13,6 +13,7 @@ FACTS = {
     "source": "a", "target": "b", "level": "rows", "equal": True, "key": ["id"], "source_rows": 20,
     "target_rows": 20, "missing": 0, "extra": 0, "different": 0, "within_tolerance": 0, "unsteady": False,
     "only_one_side": [], "notes": [], "totals_differ": {}, "causes": [], "by": "tester",
+    "manifest_sha256": "0" * 64,
 }  # fmt: skip
 
 
