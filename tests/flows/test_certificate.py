@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -415,3 +416,26 @@ def test_a_comparison_without_the_right_to_record_it_says_so(tmp_path: Path) -> 
     assert recording.Before().broken is None
     assert done.code == 0, done.said
     assert done.out.count("this comparison is not on record: this user may only read") == 2
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = both(tmp_path)
+    assert place.hdm("run").code == 0
+    assert plain(place, "--new-key", str(tmp_path / "board.key")).code == 0
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    commands = [shlex.split(line.removeprefix("$ hdm "), comments=True) for line in block.splitlines()]
+    assert len(commands) == 6
+    for words in commands:
+        made = sorted(tmp_path.glob("certificate-*.json"))
+        known = {"manifests/orders.yml": place.args[0], "prod": "dev"}
+        if made:
+            known["certificate-5f0c.json"] = made[0].name
+            known["9e1b"] = certifying.read(str(made[0]))["chunks"][0]["chunk"][:10]
+        given = [known.get(word, word) for word in words]
+        profiles = place.args[-2:] if place.args[0] in given else []
+        done = run([*given, *profiles], place.env)
+        assert done.code == 0, (given, done.said)
+    assert "approved by The second person" in plain(place, "--check", made[0].name).out
+    assert (tmp_path / "proof.json").exists()
