@@ -439,3 +439,14 @@ def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, monkeypatch: p
         assert done.code == 0, (given, done.said)
     assert "approved by The second person" in plain(place, "--check", made[0].name).out
     assert (tmp_path / "proof.json").exists()
+
+
+def test_a_library_that_is_missing_is_named_in_a_line(
+    made: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for part in ("exceptions", "hazmat.primitives.asymmetric"):
+        monkeypatch.setitem(sys.modules, f"cryptography.{part}", None)
+    for words in (("--new-key", str(tmp_path / "k")), ("--check", str(made.folder / "c.json"))):
+        done = plain(made, *words)
+        assert "pip install 'hdm[certify]'" in done.said, done.said
+        assert (done.code, done.err.count("\n")) == (2, 2), done.said
