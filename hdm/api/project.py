@@ -254,12 +254,12 @@ class Project:
     def validate(
         self, *, select: Sequence[str] = (), level: Level | str | None = None, show: int | None = None
     ) -> tuple[Validated, ...]:
-        """Compare each target table with its source, and return one result for each; change nothing.
+        """Compare each target table with its source, and return one result for each; change no table.
 
         ``select`` are names or patterns of tables, as in ``run``. ``level`` overrides the ``validate:`` of
         the links; where neither says one, it is ``rows``. ``show`` is how many rows that differ are returned
         for each table. With a watermark, the source's rows up to it are compared. The results have values of
-        rows; hdm keeps none.
+        rows; the state database keeps verdict and numbers, and no value.
         """
         wanted = None if level is None else Level(level)
         return tuple(comparing.of_links(self.assemble(), select, wanted, show))

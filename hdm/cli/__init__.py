@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "certify": ("certify", "Sign what is proven of a run; approve and check certificates."),
     "status": ("status", "Show how runs and their tables stand."),
     "lineage": ("lineage", "Show where a table came from and went to."),
+    "openlineage": ("openlineage", "Send what runs have done as OpenLineage events."),
     "retry": ("retry", "Give dead chunks another chance."),
     "waive": ("retry", "Accept the gap that a dead chunk leaves, by name and with a reason."),
     "reload": ("reload", "Read a part of a table from its source again."),

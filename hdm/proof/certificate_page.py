@@ -11,7 +11,7 @@ from hdm.proof.signing import key_id
 from hdm.proof.statement import COUNTS, FAILED, NOT_COMPARED, PASSED, WARNED, differs
 
 _VERDICTS = {
-    PASSED: ("EVERY VALUE WAS COMPARED, AND ALL ARE EQUAL", "#2e7d32"),
+    PASSED: ("EVERY VALUE WAS COMPARED, AND ALL ARE EQUAL AS DECLARED", "#2e7d32"),
     WARNED: ("NOT EVERYTHING IS PROVEN", "#b26a00"),
     FAILED: ("SOURCE AND TARGET DIFFER", "#b71c1c"),
 }

@@ -40,7 +40,7 @@ def new_key(path: Path) -> str:
     beside = path.with_name(f"{path.name}.pub")
     for file in (path, beside):
         if file.exists():
-            raise UsageError(f"{file} exists already", hint="give another FILE: hdm overwrites no key")
+            raise UsageError(f"{file} exists already", hint="give another FILE: no key is overwritten")
     try:
         _write_new(path, _private_pem(key), 0o600)
         _write_new(beside, public, 0o644)
@@ -138,9 +138,9 @@ def payload_of(made: Mapping[str, Any]) -> bytes:
 
 def signed_by(made: Mapping[str, Any], pem: str) -> bool:
     """Return True if one of an envelope's signatures is by the public key ``pem`` over its payload."""
+    key = public_key(pem, "the public key")
     from cryptography.exceptions import InvalidSignature
 
-    key = public_key(pem, "the public key")
     for one in made.get("signatures") or ():
         try:
             key.verify(base64.b64decode(str(one["sig"]), validate=True), _signed(payload_of(made)))

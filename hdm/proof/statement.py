@@ -27,6 +27,8 @@ _LOOKED = {
     "columns": "totals of each column were compared, rows were not",
     "counts": "rows were counted, no value was compared",
 }
+_BLIND = "not compared: "
+"""How a comparison's note on a column begins that it left out."""
 Row = dict[str, Any]
 
 
@@ -152,7 +154,7 @@ def _tables(evidence: Mapping[str, Any], found: Sequence[Row]) -> list[Row]:
 def _table(job: Mapping[str, Any], found: Sequence[Row], evidence: Mapping[str, Any], *, staged: bool) -> Row:
     waived = [one for one in evidence["waived"] if one["job_id"] == job["job_id"]]
     chosen = _chosen(job)
-    looked = _LOOKED[chosen["level"]] if chosen else ""
+    looked = _looked(chosen) if chosen else ""
     if staged:
         looked = "staged files; compared as the table that is loaded from them"
     return {
@@ -218,8 +220,10 @@ def _verdict(tables: Sequence[Row], evidence: Mapping[str, Any]) -> tuple[str, l
         elif compared is None and not one["staged"]:
             stale = "since its last rows came" if one["comparisons"] else "with its source by hdm"
             warned.append(f"{name}: {NOT_COMPARED} {stale}")
-        elif compared is not None and compared["level"] != "rows":
-            warned.append(f"{name}: {_LOOKED[compared['level']]}")
+        elif compared is not None and _looked(compared) != _LOOKED["rows"]:
+            warned.append(f"{name}: {_looked(compared)}")
+        if compared is not None and compared.get("manifest_sha256") != evidence["run"]["manifest_sha256"]:
+            warned.append(f"{name}: compared under another manifest than the run's: its rules may differ")
         for each in one["waived"]:
             warned.append(f"{name}: a part is missing, waived by {each['by']}: {each['reason']}")
         for each in one["checks"]:
@@ -232,6 +236,20 @@ def _verdict(tables: Sequence[Row], evidence: Mapping[str, Any]) -> tuple[str, l
     if evidence["verdict"].older:
         warned.append(f"{evidence['verdict'].older} run(s) in the trail are of hdm 0.1, which sealed less")
     return (FAILED if failed else WARNED if warned else PASSED), [*failed, *warned]
+
+
+def _looked(compared: Mapping[str, Any]) -> str:
+    """Return how closely a comparison looked, with the columns that it left out.
+
+    Columns that only the target has are not among them: no source says what they should hold.
+    """
+    said = _LOOKED[compared["level"]]
+    notes = [one.removeprefix(_BLIND) for one in compared["notes"] if one.startswith(_BLIND)]
+    told = {one.partition(" (")[0]: one for one in reversed(notes) if not one.startswith("only the second")}
+    if not told:
+        return said
+    head = "every row was compared" if compared["level"] == "rows" else said
+    return f"{head}, but not these columns: {', '.join(told[name] for name in sorted(told))}"
 
 
 def differs(compared: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -337,6 +338,25 @@ def test_a_comparison_from_before_rows_were_read_again_does_not_count(tmp_path: 
 
 
 @pytest.mark.slow
+def test_a_column_that_was_left_out_is_not_every_value(tmp_path: Path) -> None:
+    place = both(tmp_path)
+    orders = place.manifest["declared_data_links"]["stages"][0]
+    orders["validate"] = {"level": "rows", "exclude": ["customer"]}
+    place.write()
+    assert place.hdm("run").code == 0
+    assert place.hdm("validate", "--select", "items").code == 0
+    done = certify(place, *key(place), "-o", str(tmp_path / "one.json"))
+    assert (done.code, done.out.startswith("WARNED")) == (1, True), done.said
+    assert "orders: every row was compared, but not these columns: customer" in done.out
+    orders["validate"] = {"level": "rows", "accept": {"customer": {"trailing_blanks": True}}}
+    place.write()
+    assert place.hdm("validate").code == 0
+    done = certify(place, *key(place), "-o", str(tmp_path / "two.json"))
+    assert (done.code, done.out.startswith("WARNED")) == (1, True), done.said
+    assert "orders: compared under another manifest than the run's" in done.out
+
+
+@pytest.mark.slow
 def test_files_between_are_certified_with_the_table_that_is_loaded_from_them(tmp_path: Path) -> None:
     place = shop(tmp_path, 120, 30)
     only(place, stage("orders", place), load(place))
@@ -396,3 +416,37 @@ def test_a_comparison_without_the_right_to_record_it_says_so(tmp_path: Path) -> 
     assert recording.Before().broken is None
     assert done.code == 0, done.said
     assert done.out.count("this comparison is not on record: this user may only read") == 2
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = both(tmp_path)
+    assert place.hdm("run").code == 0
+    assert plain(place, "--new-key", str(tmp_path / "board.key")).code == 0
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```console\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    commands = [shlex.split(line.removeprefix("$ hdm "), comments=True) for line in block.splitlines()]
+    assert len(commands) == 6
+    for words in commands:
+        made = sorted(tmp_path.glob("certificate-*.json"))
+        known = {"manifests/orders.yml": place.args[0], "prod": "dev"}
+        if made:
+            known["certificate-5f0c.json"] = made[0].name
+            known["9e1b"] = certifying.read(str(made[0]))["chunks"][0]["chunk"][:10]
+        given = [known.get(word, word) for word in words]
+        profiles = place.args[-2:] if place.args[0] in given else []
+        done = run([*given, *profiles], place.env)
+        assert done.code == 0, (given, done.said)
+    assert "approved by The second person" in plain(place, "--check", made[0].name).out
+    assert (tmp_path / "proof.json").exists()
+
+
+def test_a_library_that_is_missing_is_named_in_a_line(
+    made: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for part in ("exceptions", "hazmat.primitives.asymmetric"):
+        monkeypatch.setitem(sys.modules, f"cryptography.{part}", None)
+    for words in (("--new-key", str(tmp_path / "k")), ("--check", str(made.folder / "c.json"))):
+        done = plain(made, *words)
+        assert "pip install 'hdm[certify]'" in done.said, done.said
+        assert (done.code, done.err.count("\n")) == (2, 2), done.said

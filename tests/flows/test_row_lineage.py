@@ -156,6 +156,14 @@ def test_what_no_range_tells_is_perhaps() -> None:
     assert found.brought == PERHAPS
 
 
+def test_of_several_merges_none_is_sure() -> None:
+    merged = [one(Condition("id", "<", "9")), one(Condition("id", "<", "8"))]
+    for each in merged:
+        each["job"]["mode"] = "merge"
+    assert [each.brought for each in find(merged, {"id": "1"})] == [PERHAPS] * 2
+    assert [each.brought for each in find(merged, {"id": "8"})] == [YES]
+
+
 def test_several_links_and_parts_of_a_file_are_perhaps() -> None:
     first, second = one(Condition("id", "<", "9")), one(Condition("id", "<", "9"))
     second["job"] = {**second["job"], "pipeline_key": "another"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from hdm.state.aggregates.base import Aggregate
 from hdm.state.jobs import comparisons
-from hdm.state.queries import anchors, audit, evidence, verify
+from hdm.state.queries import anchors, audit, evidence, outbox, verify
 from hdm.state.queries.anchors import Anchor
 from hdm.state.queries.verify import Verdict
 
@@ -64,3 +64,18 @@ class Trail(Aggregate):
         ``facts`` must hold no value of a row.
         """
         comparisons.record(self._base, job_id, facts)
+
+    def untold(self, told: Mapping[str, int]) -> list[tuple[str, int]]:
+        """Return each run whose chain is longer than ``told`` says, with its length; oldest run first."""
+        return outbox.waiting(self._base, told)
+
+    def told_of(self, run_id: str, upto: int) -> dict[str, Any]:
+        """Return a run, and what its events up to number ``upto`` say of the work of each link.
+
+        See ``hdm.state.queries.outbox.of_run``.
+        """
+        return outbox.of_run(self._base, run_id, upto)
+
+    def identity(self) -> str:
+        """Return a text that tells this state database from others; empty if no run is on record."""
+        return outbox.first_of(self._base)
