@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from hdm.cli import VERBS, cli
+from hdm.cli.environment import flags, names_of
 from hdm.components import registry
 from hdm.components.keys import keys_of, summary
 from hdm.dialects import dialect
@@ -43,6 +44,48 @@ def _help(command: click.Command, name: str, context: click.Context) -> Iterator
             if inner is not None:
                 below = click.Context(inner, info_name=verb, parent=context, terminal_width=100)
                 yield from _help(inner, f"{name} {verb}", below)
+
+
+_VARIABLES = """\
+Each flag of each command is read from a variable of its own, `HDM_<COMMAND>_<FLAG>`, and then from the
+plain `HDM_<FLAG>`: `hdm cp snap --append` from `HDM_CP_SNAP_APPEND`, then `HDM_APPEND`. What stands on
+the command line comes first. Whatever a variable sets is said in a line on standard error, but for
+`HDM_ENV` and `HDM_PROFILES`.
+
+- Of a flag without a value, `0`, `false`, `no`, `off`, `n`, `f` and nothing are false; `1`, `true`,
+  `yes`, `on`, `y` and `t` are true; all else is an error that names the variable. A variable with no text
+  in it leaves other flags unset.
+- A flag that may be repeated takes a list with commas.
+
+These are no flags, and keep their meaning: `HDM_HOME` (hdm's own folder), `HDM_LEASE_TTL` (seconds of a
+lease), `HDM_DRAIN` (seconds to stop in), `HDM_SILENCE` (seconds without an answer), `HDM_DEBUG`
+(tracebacks).
+
+## The twelve-factor mode
+
+With `HDM_12FACTOR_MODE` (or Halfpipe's `HP_12FACTOR_MODE`) and no argument, the command is `HDM_COMMAND`
+and `HDM_SUBCOMMAND` (`cp`, `snap`), and its ends are `HDM_SOURCE_DSN`, `HDM_SOURCE_TYPE`,
+`HDM_SOURCE_OBJECT`, `HDM_SOURCE_S3_REGION`, and the same with `TARGET`. `TYPE` may be left out if the
+address begins with it. In this mode, and only in it, `HP_<NAME>` is read where `HDM_<NAME>` is not set,
+and hdm says which it read and which mean nothing to it.
+
+| plain variable | flag | of |
+|---|---|---|"""
+
+
+def environment() -> Iterator[str]:
+    """Each plain variable, with the commands whose flag it sets."""
+    yield f"# Environment variables\n\n{NOTE}\n{_VARIABLES}"
+    found: dict[str, tuple[str, list[str]]] = {}
+    for path, option in flags(cli):
+        flag = max(option.opts, key=len)
+        found.setdefault(names_of(path, option)[1], (flag, []))[1].append(" ".join(path))
+    for name, (flag, commands_) in sorted(found.items()):
+        shown = (
+            "every command that has it" if len(commands_) > 12 else ", ".join(f"`{one}`" for one in commands_)
+        )
+        yield f"| `{name}` | `{flag}` | {shown} |"
+    yield ""
 
 
 def components() -> Iterator[str]:
@@ -150,6 +193,7 @@ def main() -> int:
     made = {
         "reference/commands": commands,
         "reference/components": components,
+        "reference/variables": environment,
         "reference/errors": errors,
         "architecture": rooms,
     }

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 from hdm.api.boundary import guarded
+from hdm.api.ends import Given, component, read_end
 from hdm.components import registry
 from hdm.config.located import LocatedDict
 from hdm.config.profile import Profiles, environment, load_profiles
@@ -30,7 +31,8 @@ def diff(
 ) -> Comparison:
     """Compare two tables of any two databases, and return what differs; change nothing.
 
-    Each table is named ``SYSTEM:CONNECTION.TABLE``, such as ``postgres:shop.public.orders``; ``env`` and
+    Each table is named ``SYSTEM:CONNECTION.TABLE``, such as ``postgres:shop.public.orders``, or as an end of
+    ``hdm cp``, by an address or a connection that says its system. ``env`` and
     ``profiles`` are those of ``hdm.open``. ``where`` is one SQL condition on the rows of both. The result has
     values of rows; hdm keeps none. Raises ``UsageError`` for a name that does not exist, or a wish that fits
     no column.
@@ -50,19 +52,17 @@ def of_tables(
 
 
 def _side(text: str, profiles: Profiles, where: str | None) -> Side:
-    system, _, rest = text.partition(":")
-    names = sorted(profiles.names(), key=len, reverse=True)
-    connection = next((name for name in names if rest.startswith(f"{name}.")), rest.partition(".")[0])
-    table = rest[len(connection) + 1 :]
-    if not rest or not table:
+    end = read_end(Given(text), profiles)
+    if not end.object:
         raise UsageError(
             f"{text!r} names no table", hint="write SYSTEM:CONNECTION.TABLE, e.g. postgres:shop.public.orders"
         )
-    kind = registry.canonical("source", f"{system}_source")
-    if kind is None or not issubclass(registry.find("source", kind), SqlSource):
-        raise UsageError(f"there is no database system {system!r}", hint="see: hdm components")
-    conf = LocatedDict({"env": connection, "table_name": table.split(".")})
+    cls = component("source", end)
+    if cls is None or not issubclass(cls, SqlSource):
+        raise UsageError(f"there is no database system {end.system!r}", hint="see: hdm components")
+    conf = LocatedDict({"env": end.connection, "table_name": end.object.split(".")})
     if where is not None:
         conf["where"] = where
-    source = registry.create("source", ComponentSpec(connection, kind, conf), profiles)
+    known = profiles.beside({end.connection: end.entry}) if end.entry and end.connection else profiles
+    source = registry.create("source", ComponentSpec(end.label, cls.__name__, conf), known)
     return side_of(source)

@@ -12,8 +12,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("run", "Move what a manifest says; again: move what is left."),
     "plan": ("plan", "Show what would run: tables, chunks, bytes. Touches nothing."),
     "work": ("work", "Help an existing run as one more worker."),
+    "cp": ("cp", "Copy a table or files from one place to another: one line, no manifest."),
     "diff": ("diff", "Compare two tables of any two connections, row by row."),
     "validate": ("validate", "Compare each target of a manifest with its source."),
+    "query": ("query", "Ask a connection by SQL; reads only, unless told to write."),
+    "ls": ("ls", "List the tables, views or files of a connection."),
     "status": ("status", "Show how runs and their tables stand."),
     "lineage": ("lineage", "Show where a table came from and went to."),
     "retry": ("retry", "Give dead chunks another chance."),
@@ -85,6 +88,9 @@ def cli() -> None:
     \b
     hdm MANIFEST -e ENV         is short for: hdm run MANIFEST -e ENV
     hdm plan MANIFEST -e ENV    shows what that would do
+    hdm cp snap SRC.T DST.T     copies one table, without any file
+
+    Each flag is also read from HDM_<COMMAND>_<FLAG>, then HDM_<FLAG>: see docs/reference/variables.md.
 
     Exit codes: 0 all committed, 1 something is dead or failed its checks, 2 a mistake in what was
     written or asked, 3 trouble with the state database, 143 stopped on request.
@@ -93,10 +99,15 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> Any:
     """Run the command line and exit with its exit code; shows no traceback for a user's mistake."""
+    from hdm.cli.environment import Flags
     from hdm.errors import HdmError
 
     try:
-        code = cli.main(args=args, prog_name="hdm", standalone_mode=False)
+        words = sys.argv[1:] if args is None else args
+        flags = Flags(cli, tell=_remark)
+        code = cli.main(
+            args=words or _by_environment(), prog_name="hdm", standalone_mode=False, default_map=flags
+        )
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         click.echo("stopped", err=True)
@@ -113,6 +124,26 @@ def main(args: list[str] | None = None) -> Any:
     except Exception as mistake:  # noqa: BLE001 -- a defect of hdm or of a plugin
         _say(mistake)
         sys.exit(1)
+
+
+def _by_environment() -> list[str]:
+    """Return the command that the environment names in the twelve-factor mode; else nothing."""
+    from hdm.cli.environment import borrowed, command_of, in_mode
+
+    if not in_mode():
+        return []
+    words = command_of()
+    read, unread = borrowed(cli, words)
+    for found, said in ((read, "read as hdm's own"), (unread, "of no meaning to hdm, and not read")):
+        if found:
+            _remark(f"variables of Halfpipe, {said}: {', '.join(found)}")
+    return words
+
+
+def _remark(text: str) -> None:
+    from hdm.cli.output import say
+
+    say(f"hdm: {text}", err=True)
 
 
 def _say(error: Exception) -> None:

@@ -45,7 +45,7 @@ def scope_options(function: F) -> F:
             help="Environment: a top-level key of the profiles file.",
         ),
         click.option(
-            "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES", help="Profiles file."
+            "--profiles", type=click.Path(dir_okay=False), help="Profiles file."
         ),
         log_option,
     ]  # fmt: skip

@@ -34,7 +34,7 @@ LEVELS = [level.value for level in Level if level is not Level.NONE]
     show_default="$HDM_ENV or dev",
     help="Environment: a top-level key of the profiles file.",
 )
-@click.option("--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES", help="Profiles file.")
+@click.option("--profiles", type=click.Path(dir_okay=False), help="Profiles file.")
 @log_option
 @with_logging
 def command_diff(

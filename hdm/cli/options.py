@@ -33,6 +33,20 @@ def with_logging(function: F) -> F:
     return cast(F, command)
 
 
+class LogLevel(click.Choice[str]):
+    """A log level by Python's name, or by Halfpipe's ``warn``."""
+
+    name = "log level"
+
+    def __init__(self) -> None:
+        super().__init__(["debug", "info", "warn", "warning", "error"], case_sensitive=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the level's name as Python has it."""
+        found = super().convert(value, param, ctx)
+        return "warning" if found == "warn" else found
+
+
 def log_option(function: F) -> F:
     """Add the option -l/--log-settings to a command."""
     return click.option(
@@ -56,7 +70,7 @@ def manifest_options(function: F) -> F:
                 help="Environment: a top-level key of the profiles file.",
             ),
             click.option(
-                "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES",
+                "--profiles", type=click.Path(dir_okay=False),
                 help="Profiles file (default: ~/.hashmap_data_migrator/hdm_profiles.yml).",
             ),
             log_option,
@@ -82,7 +96,7 @@ def place_options(function: F) -> F:
                 help="Environment: a top-level key of the profiles file.",
             ),
             click.option(
-                "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES",
+                "--profiles", type=click.Path(dir_okay=False),
                 help="Profiles file (default: ~/.hashmap_data_migrator/hdm_profiles.yml).",
             ),
             log_option,

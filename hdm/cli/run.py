@@ -6,7 +6,7 @@ import click
 
 from hdm import api
 from hdm.api.running import Wishes
-from hdm.cli.options import manifest_options, max_wait_option, site_option
+from hdm.cli.options import LogLevel, manifest_options, max_wait_option, site_option
 from hdm.cli.progress import display_for
 from hdm.cli.signals import stop_signals
 
@@ -20,7 +20,7 @@ MMAP_FROM = 4 * 1024 * 1024
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    type=LogLevel(),
     default="warning",
     show_default=True,
 )

@@ -8,11 +8,17 @@ from pydantic import BaseModel
 
 from hdm.components import registry
 from hdm.config.manifest_model import ManifestWords
+from hdm.config.profile import SYSTEM
 from hdm.errors import UnknownComponent
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _SAID = ("description", "deprecated")
+_SYSTEM: Schema = {
+    "type": "string",
+    "description": "Which system the connection reaches, for commands that name it alone: `postgres`, or for "
+    "files an address such as `s3://bucket/folder`.",
+}
 _EVERYWHERE = {
     "env": "Names the connection in the profile.",
     "connection": "Names the connection in the profile; another spelling of `env`.",
@@ -60,6 +66,7 @@ def profile_schema() -> Schema:
             if model is not None:
                 reference = _put(defs, f"{name}.Profile", model)
                 _allow_references(defs[f"{name}.Profile"])
+                defs[f"{name}.Profile"].setdefault("properties", {}).setdefault(SYSTEM, _SYSTEM)
                 if reference not in options:
                     options.append(reference)
     connection: Schema = {"type": "object"}

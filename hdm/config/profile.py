@@ -23,6 +23,8 @@ __all__ = ["Profiles", "environment", "home", "load_profiles", "redact"]
 P = TypeVar("P", bound=BaseModel)
 FOLDER = ".hashmap_data_migrator"
 FILE = "hdm_profiles.yml"
+SYSTEM = "system"
+"""Key of any connection that says which system it reaches, for commands that are given only its name."""
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
@@ -99,6 +101,25 @@ class Profiles:
             )  # fmt: skip
         return found
 
+    def system(self, name: str) -> str | None:
+        """Return the word for the system that a connection reaches (``system: postgres``), if its entry says
+        so.
+
+        None if it does not. Raises ``ProfileError`` as ``entry`` does.
+        """
+        said = self.entry(name).get(SYSTEM)
+        return None if said is None else str(said)
+
+    def beside(self, entries: Mapping[str, Mapping[str, Any]]) -> Profiles:
+        """Return these connections and others, which no file declares.
+
+        A value under a private key becomes a ``Secret``. An entry of a known name takes its place.
+        """
+        made = LocatedDict() if self.entries is None else self.entries.copy()
+        for name, entry in entries.items():
+            made[name] = _hide(LocatedDict(entry), Place(), name, f"{self.env}.{name}")
+        return Profiles(self.path, self.env, made)
+
     def connection(self, name: str, model: type[P]) -> P:
         """Return one connection, validated as an instance of ``model``; the same object each time.
 
@@ -108,6 +129,8 @@ class Profiles:
         if (known := self._made.get((name, model))) is not None:
             return cast("P", known)
         entry = self.entry(name)
+        if SYSTEM not in getattr(model, "model_fields", {}):
+            entry = entry.without(SYSTEM)
         problems = Problems(str(self.path), ProfileError)
         self.notes.extend(deprecated.notes(model, entry, f"connection '{name}'"))
         data = _resolve(entry, model, problems, f"{self.env}.{name}")

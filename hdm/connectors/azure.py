@@ -59,6 +59,12 @@ class _Container(Settings):
     prefix: str = ""
     """Start of the blobs' names; nothing outside it is touched. Left out, the whole container."""
 
+    @classmethod
+    def of_place(cls, place: str) -> dict[str, Any]:
+        """Return the keys that name the files at ``container/prefix``."""
+        container, _, prefix = place.partition("/")
+        return {"container": container, "prefix": prefix.strip("/")}
+
 
 class _ContainerSource(FileSourceConfig, _Container):
     pass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -28,12 +29,21 @@ def _must_be_there(store: LocalStore) -> None:
         )
 
 
+def _folder(place: str) -> str:
+    return str(Path(place.removeprefix("//")).expanduser().absolute())
+
+
 class _DirectorySource(FileSourceConfig):
     env: str | None = Field(None, deprecated=ENV)
     """Has no effect, and is taken as for other stores: there is nothing to connect to."""
     directory: PathText = Field(min_length=1)
     """Folder in which the files lie, with all folders below it; it must exist unless an earlier sink fills
     it."""
+
+    @classmethod
+    def of_place(cls, place: str) -> dict[str, Any]:
+        """Return the key that names the folder ``place``, as an absolute path."""
+        return {"directory": _folder(place)}
 
 
 class _DirectoryChunks(FileChunkConfig):
@@ -43,12 +53,22 @@ class _DirectoryChunks(FileChunkConfig):
     """Folder in which the files lie, with all folders below it; it must exist unless an earlier sink fills
     it."""
 
+    @classmethod
+    def of_place(cls, place: str) -> dict[str, Any]:
+        """Return the key that names the folder ``place``, as an absolute path."""
+        return {"directory": _folder(place)}
+
 
 class _DirectorySink(FileSinkConfig):
     env: str | None = Field(None, deprecated=ENV)
     """Has no effect, and is taken as for other stores: there is nothing to connect to."""
     directory: PathText = Field(min_length=1)
     """Folder that takes the files; it is made if it is not there."""
+
+    @classmethod
+    def of_place(cls, place: str) -> dict[str, Any]:
+        """Return the key that names the folder ``place``, as an absolute path."""
+        return {"directory": _folder(place)}
 
 
 class FSSource(FileSource):

@@ -66,6 +66,12 @@ class _Bucket(Settings):
     prefix: str = ""
     """Start of the objects' keys; nothing outside it is touched. Left out, the whole bucket."""
 
+    @classmethod
+    def of_place(cls, place: str) -> dict[str, Any]:
+        """Return the keys that name the files at ``bucket/prefix``."""
+        bucket, _, prefix = place.partition("/")
+        return {"bucket_name": bucket, "prefix": prefix.strip("/")}
+
 
 class _BucketSource(FileSourceConfig, _Bucket):
     pass

@@ -17,6 +17,7 @@ from pydantic import BaseModel, model_validator
 
 from hdm.arrow import rows as row_codec
 from hdm.arrow import temporal
+from hdm.components.address import AtFile
 from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
@@ -30,9 +31,10 @@ _BUSY_SECONDS = 300.0
 _TEMPORAL = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 
 
-class SQLiteProfile(Settings):
+class SQLiteProfile(AtFile, Settings):
     """Profile entry of a SQLite file: its ``path``, or a folder ``dbpath`` and a file name ``database``."""
 
+    endings: ClassVar[tuple[str, ...]] = ("db", "sqlite", "sqlite3")
     path: DatabaseFile | None = None
     """The SQLite file, with ``~`` and ``$NAME`` filled in; it is made if rows are written to it. Or give
     ``database``."""

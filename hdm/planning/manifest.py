@@ -62,9 +62,18 @@ def load_manifest(
     ``env`` defaults to $HDM_ENV, then ``dev``. Imports the modules under ``plugins:`` and nothing else.
     Raises one ``ManifestError`` that names every mistake in the file.
     """
-    environ = os.environ if environ is None else environ
     where = Path(path)
-    raw = _read(where)
+    return read_manifest(_read(where), where, env, environ)
+
+
+def read_manifest(
+    raw: bytes, where: Path, env: str | None = None, environ: Mapping[str, str] | None = None
+) -> Manifest:
+    """Validate a manifest's text, and return it; see ``load_manifest``.
+
+    ``where`` is the file that errors and reports name; it is not read.
+    """
+    environ = os.environ if environ is None else environ
     problems = Problems(str(where))
     top = fill_variables(parse_yaml(raw, str(where)), Place(1, 1), environ, problems)
     shaped = shape(top, problems)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from hdm.components.address import split_address
 from hdm.components.settings import Settings
 from hdm.config.deprecated import DRIVER
 from hdm.config.secrets import Secret
@@ -45,6 +46,15 @@ class SqlProfile(Settings):
     """Schema of tables that are named without one; left out, the system's default. MySQL has none."""
     insecure: bool = False
     """Accepts a connection to another machine without verified TLS."""
+
+    @classmethod
+    def from_address(cls, rest: str) -> tuple[dict[str, Any], str]:
+        """Return the profile entry and the table of an address: ``//user@host:port/database.schema.table``.
+
+        Raises ``UsageError`` if it cannot be read.
+        """
+        found = split_address(rest)
+        return found.entry(host="host"), found.object
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

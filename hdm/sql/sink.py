@@ -38,6 +38,9 @@ class SqlSink(KnowsLoads, Sink):
     Profile: ClassVar[type[BaseModel] | None] = SqlProfile
     Database: ClassVar[type[Database]]
     modes = frozenset(Mode)
+    loads_from: ClassVar[str] = ""
+    """The word for the store of files (``s3``) that the sink's own server reads; empty: it takes what comes.
+    """
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)

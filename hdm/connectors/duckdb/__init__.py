@@ -19,6 +19,7 @@ from pydantic import BaseModel, model_validator
 
 from hdm.arrow.batches import rebatch
 from hdm.arrow.rows import decimal_texts, unrepresentable
+from hdm.components.address import AtFile
 from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.connectors.duckdb.instance import Session, driver, instance_of
 from hdm.dialects.base import Dialect
@@ -52,9 +53,10 @@ _REFERRING = (
 )
 
 
-class DuckDBProfile(Settings):
+class DuckDBProfile(AtFile, Settings):
     """Profile entry of a DuckDB file: its ``path``, or a folder ``dbpath`` and a file name ``database``."""
 
+    endings: ClassVar[tuple[str, ...]] = ("duckdb", "db", "ddb")
     path: DatabaseFile | None = None
     """The DuckDB file, with ``~`` and ``$NAME`` filled in; it is made if rows are written to it. Or give
     ``database``."""

@@ -132,6 +132,11 @@ class _Cursor:
         rows: list[tuple[Any, ...]] = self._inner.fetchall()
         return rows
 
+    def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
+        """Return up to ``size`` more rows of the last result; none at its end."""
+        rows: list[tuple[Any, ...]] = self._inner.fetchmany(size)
+        return rows
+
     def close(self) -> None:
         """Do nothing: the database session stays open."""
 

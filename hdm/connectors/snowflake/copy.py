@@ -241,9 +241,13 @@ class _ExternalCopySink(SnowflakeCopySink):
 class SnowflakeS3CopySink(_ExternalCopySink):
     """Loads Snowflake by COPY from an external stage on S3."""
 
+    loads_from = "s3"
+
 
 class SnowflakeAzureCopySink(_ExternalCopySink):
     """Loads Snowflake by COPY from an external stage on Azure Blob Storage."""
+
+    loads_from = "azure_blob"
 
 
 def location_of(uri: str) -> str:

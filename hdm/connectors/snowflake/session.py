@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from hdm.components.address import split_address
 from hdm.components.settings import PathText, Settings
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
@@ -96,6 +97,15 @@ class SnowflakeProfile(Settings):
     """``https``, or ``http`` for an emulator on this machine; left out, ``https``."""
     network_timeout: int = 600
     """Seconds for which the connector repeats a request that fails on the way."""
+
+    @classmethod
+    def from_address(cls, rest: str) -> tuple[dict[str, Any], str]:
+        """Return the profile entry and the table of ``//user@account/database.schema.table?warehouse=...``.
+
+        Raises ``UsageError`` if it cannot be read.
+        """
+        found = split_address(rest)
+        return found.entry(host="account"), found.object
 
     @model_validator(mode="after")
     def _can_log_in(self) -> SnowflakeProfile:
