@@ -16,13 +16,13 @@ from hdm.components import registry
 from hdm.config.located import LocatedDict
 from hdm.config.profile import Profiles
 from hdm.dialects.user_input import one_query
-from hdm.errors import UsageError
+from hdm.errors import PermanentError, UsageError
 from hdm.files.source import FileSource
 from hdm.model import ComponentSpec
 from hdm.sql.database import Database
 from hdm.sql.sessions import looking
 from hdm.sql.sink import SqlSink
-from hdm.sql.source import SqlSource
+from hdm.sql.source import SqlSource, first_line
 
 PAGE = 1000
 """Rows that are fetched at once."""
@@ -95,8 +95,11 @@ def _answered(database: Database, session: Any, sql: str) -> Iterator[Answer]:
     with database.calling(session):
         cursor = session.cursor()
     try:
-        with database.calling(session):
-            database.execute(cursor, sql)
+        try:
+            with database.calling(session):
+                database.execute(cursor, sql)
+        except PermanentError as error:
+            raise UsageError(f"the database refuses it: {first_line(error)}", hint=error.hint) from None
         if cursor.description:
             rows = database.called(session, _rows(cursor))
             yield Answer(tuple(str(one[0]) for one in cursor.description), rows)

@@ -200,7 +200,13 @@ def _addressed(bare: End, given: Given, rest: str, known: Profiles) -> End:
         )
     if not hasattr(profile, "endings") and "//" not in rest and "@" not in rest:
         known.entry(rest.partition(".")[0])  # raises the error that names the profiles file
-    entry, named = profile.from_address(rest)
+    try:
+        entry, named = profile.from_address(rest)
+    except UsageError as error:
+        if "/" in rest or "@" in rest:
+            raise
+        lacking = f"the environment {known.env!r} has no connection {rest.partition('.')[0]!r}"
+        raise UsageError(f"{lacking}; {error.message}", hint=error.hint) from None
     return End(bare.system, _name_of(bare.system, entry), given.object or named, entry, _seen(given, entry))
 
 

@@ -45,6 +45,8 @@ class Wishes:
     bucket: str = ""
     prefix: str = ""
     region: str = ""
+    stage_connection: str = ""
+    """The connection that reaches the bucket; empty: the store's driver looks for credentials itself."""
     stage_store: str = "s3"
     """The word for the store that ``bucket`` is in."""
 
@@ -168,7 +170,9 @@ def _staged(first: Words, last: Words, mode: Mode, wishes: Wishes, found: Route,
     else:
         place = str(home() / "staging" / digest(repr(first), repr(last))[:16])
     conf = _files_to_write(place, writes, wishes)
-    if wishes.region:
+    if wishes.stage_connection:
+        conf["env"] = wishes.stage_connection
+    elif wishes.region:
         conf["env"] = "stage"
         found.entries["stage"] = {"region": wishes.region}
     where = {name: conf[name] for name in conf if name in (*reads.Config.of_place(place), "env")}

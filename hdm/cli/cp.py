@@ -53,6 +53,8 @@ def _copy_options(function: F) -> F:
         click.option("-b", "--s3-bucket", "bucket", default="", help="Bucket to stage files in."),
         click.option("-P", "--s3-prefix", "prefix", default="", help="Folder in that bucket."),
         click.option("-R", "--s3-region", "region", default="", help="Region of that bucket."),
+        click.option("--stage-connection", default="", metavar="CONNECTION",
+                     help="Connection that reaches that bucket (default: as boto3 finds credentials)."),
         click.option("-s", "--stage", default="", help="DST's own stage over that bucket."),
         click.option("-r", "--csv-rows", "file_rows", type=click.IntRange(min=1),
                      help="Most rows of one file."),

@@ -124,6 +124,14 @@ def say_lines(text: str, *, err: bool = False) -> None:
     click.echo(visible(redact(text)), err=err)
 
 
+def say_row(text: str) -> None:
+    """Print a line of rows that a user asked for, as it is: masking a word would falsify what they hold.
+
+    Only on a terminal, characters that could control it are written as escapes.
+    """
+    click.echo(visible(text) if sys.stdout.isatty() else text)
+
+
 def say_json(value: Any, *, indent: int | None = 2) -> None:
     """Print a value as JSON; secrets are masked before it is serialised."""
     click.echo(json_text(value, indent=indent))

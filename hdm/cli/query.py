@@ -19,8 +19,8 @@ from hdm.api.asking import query as ask
 from hdm.cli import logs
 from hdm.cli.ends import given, place_options
 from hdm.cli.options import LogLevel
-from hdm.cli.output import say
-from hdm.config.visible import one_line, visible, visible_json
+from hdm.cli.output import say, say_row
+from hdm.config.visible import one_line, visible_json
 from hdm.errors import UsageError
 
 SHOWN = 1000
@@ -61,11 +61,10 @@ def command_query(
             count = f"{answer.changed:,} rows changed" if answer.changed >= 0 else "done"
             say(count, err=True)
             return 0
-        terminal = sys.stdout.isatty()
-        chosen = form or ("table" if terminal else "csv")
+        chosen = form or ("table" if sys.stdout.isatty() else "csv")
         rows = islice(answer.rows, limit)
         for line in _FORMS[chosen](answer.columns, rows, header):
-            print(visible(line) if terminal else line)
+            say_row(line)
     return 0
 
 

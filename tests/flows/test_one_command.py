@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -23,6 +24,7 @@ import yaml
 from hdm.api.ends import Given, read_end
 from hdm.config.profile import Profiles
 from tests.flows.kit import ROOT, Done, run
+from tests.servers import fakesnow, moto
 from tests.servers.process import Database
 
 PAGE = (ROOT / "docs" / "howto" / "one-command.md").read_text(encoding="utf-8")
@@ -58,6 +60,13 @@ def shop(statement: str) -> list[tuple[object, ...]]:
 def rows(file: str, query: str) -> list[tuple[object, ...]]:
     with duckdb.connect(file, read_only=True) as db:
         return db.execute(query).fetchall()
+
+
+@pytest.mark.long
+def test_a_name_with_a_dollar_is_no_variable(folder: Path) -> None:
+    shop('CREATE TABLE "v$orders" AS SELECT * FROM orders')
+    done = hdm("cp snap 'sqlite:shop.db.v$orders' 'duckdb:w.duckdb.v$orders'")
+    assert (done.code, rows("w.duckdb", 'SELECT count(*) FROM "v$orders"')) == (0, [(20,)]), done.err
 
 
 def test_a_snapshot_takes_the_place_of_what_is_there(folder: Path) -> None:
@@ -109,13 +118,16 @@ def test_a_column_that_is_not_certain_is_asked_for(folder: Path) -> None:
     assert (done.code, "--primary-keys" in done.err) == (2, True)
 
 
-def test_files_go_out_and_come_back(folder: Path) -> None:
-    for ending in ("parquet", "csv.gz"):
-        assert hdm(f"cp snap sqlite:shop.db.orders out/orders.{ending}").code == 0
-        assert list(Path(f"out/orders.{ending}").rglob(f"*.{ending}"))
-        done = hdm(f"cp snap out/orders.{ending} duckdb:w.duckdb.back")
-        assert done.code == 0, done.err
-        assert rows("w.duckdb", "SELECT * FROM back ORDER BY id") == shop("SELECT * FROM orders ORDER BY id")
+@pytest.mark.parametrize("ending", [pytest.param("parquet", marks=pytest.mark.long), "csv.gz"])
+def test_files_go_out_and_come_back(folder: Path, ending: str) -> None:
+    assert hdm(f"cp snap sqlite:shop.db.orders out/orders.{ending}").code == 0
+    assert list(Path(f"out/orders.{ending}").rglob(f"*.{ending}"))
+    done = hdm(f"cp snap out/orders.{ending} duckdb:w.duckdb.back")
+    assert done.code == 0, done.err
+    assert rows("w.duckdb", "SELECT * FROM back ORDER BY id") == shop("SELECT * FROM orders ORDER BY id")
+
+
+def test_one_file_is_read_and_not_its_neighbours(folder: Path) -> None:
     Path("in").mkdir()
     Path("in/a.csv").write_text("id,what\n1,x\n")
     Path("in/b.csv").write_text("id,what\n2,y\n")
@@ -147,12 +159,7 @@ def test_what_can_be_read_in_two_ways_is_refused(folder: Path) -> None:
         assert (done.code, "hint" in done.err) == (2, True), done.err
 
 
-def test_a_name_with_a_dollar_is_no_variable(folder: Path) -> None:
-    shop('CREATE TABLE "v$orders" AS SELECT * FROM orders')
-    done = hdm("cp snap 'sqlite:shop.db.v$orders' 'duckdb:w.duckdb.v$orders'")
-    assert (done.code, rows("w.duckdb", 'SELECT count(*) FROM "v$orders"')) == (0, [(20,)]), done.err
-
-
+@pytest.mark.long
 def test_a_copy_that_repeats_ends_when_it_is_told(folder: Path) -> None:
     ends = ("sqlite:shop.db.orders", "sqlite:t.db.orders")
     with subprocess.Popen(
@@ -193,7 +200,8 @@ def test_a_query_changes_nothing_unless_it_is_told_to(folder: Path) -> None:
     assert shop("SELECT count(*) FROM orders") == [(20,)]
     assert hdm('query sqlite:shop.db "DELETE FROM orders WHERE id = 1" --write').code == 0
     assert shop("SELECT count(*) FROM orders") == [(19,)]
-    assert hdm('query sqlite:shop.db "DELETE FROM nowhere" --write').code != 0
+    done = hdm('query sqlite:shop.db "DELETE FROM nowhere" --write')
+    assert (done.code, "no such table: nowhere" in done.err) == (2, True), done.err
     assert hdm('query sqlite:other.db "CREATE TABLE t (n INTEGER)" --write').code == 2
     assert not Path("other.db").exists()
 
@@ -270,3 +278,51 @@ def test_a_connection_is_named_by_the_place_it_reaches(
     known = Profiles(folder / "none.yml", "dev")
     names = [read_end(Given(text), known).connection for text in (one, other)]
     assert (names[0] == names[1]) is same
+
+
+@pytest.mark.parametrize("through", [pytest.param("this machine", marks=pytest.mark.long), "a bucket"])
+def test_a_warehouse_is_loaded_over_a_stage(
+    folder: Path, snowflake_server: fakesnow.Snowflake, s3_server: moto.S3, through: str
+) -> None:
+    warehouse, bucket = snowflake_server.fresh(), s3_server.fresh()
+    Path("p.yml").write_text(yaml.safe_dump({"dev": {"wh": warehouse, "lake": s3_server.profile}}))
+    Path("p.yml").chmod(0o600)
+    line = "cp delta sqlite:shop.db.orders snowflake:wh.ORDERS --profiles p.yml"
+    if through == "a bucket":
+        with snowflake_server.connect(warehouse) as connection:
+            connection.cursor().execute(f"CREATE STAGE lake URL = 's3://{bucket}/stage/'")
+        line += f" -b {bucket} -P stage --stage-connection lake -s lake"
+    for expected in (20, 2, 0):
+        done = hdm(line)
+        assert done.code == 0, done.err
+        assert "the rows are staged as parquet" in done.err
+        assert (f"{expected} new rows" if expected else "nothing moved") in done.err
+        shop("INSERT OR IGNORE INTO orders VALUES (21, 'new', 1), (22, 'new', 2)")
+    ask = 'SELECT "id", "cents" FROM ORDERS ORDER BY 1'
+    asked = hdm(f"query snowflake:wh '{ask}' -X --profiles p.yml")
+    held = [tuple(map(int, line.split(","))) for line in asked.out.splitlines()]
+    assert held == shop("SELECT id, cents FROM orders ORDER BY id"), asked.err
+
+
+@pytest.mark.long
+def test_a_table_goes_round_by_addresses_of_servers(
+    folder: Path, fresh_postgres: Callable[..., Database], fresh_mariadb: Callable[..., Database]
+) -> None:
+    """SQLite -> MariaDB -> PostgreSQL -> DuckDB, each time a snapshot and then a delta with a new row."""
+    here, env = ["sqlite:shop.db.orders"], {}
+    for system, server, schema in (
+        ("mariadb", fresh_mariadb(), ""),
+        ("postgresql", fresh_postgres(), "public."),
+    ):
+        env[f"P_{system}"] = server.password or "none"
+        login = f"{server.user}:env:P_{system}@{server.host}:{server.port}"
+        here.append(f"{system}://{login}/{server.database}.{schema}orders?insecure=true")
+    here.append("duckdb:w.duckdb.orders")
+    for source, target in pairwise(here):
+        done = hdm(f"cp snap '{source}' '{target}'", **env)
+        assert (done.code, "20 new rows" in done.err) == (0, True), done.err
+    shop("INSERT INTO orders VALUES (21, 'new', 1)")
+    for source, target in pairwise(here):
+        done = hdm(f"cp delta '{source}' '{target}' -p id -d id", **env)
+        assert done.code == 0, done.err
+    assert rows("w.duckdb", "SELECT * FROM orders ORDER BY id") == shop("SELECT * FROM orders ORDER BY id")
