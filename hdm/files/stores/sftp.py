@@ -9,6 +9,7 @@ https://cvsweb.openbsd.org/src/usr.bin/ssh/PROTOCOL
 from __future__ import annotations
 
 import io
+import os
 import stat as stat_module
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from hdm.files.stores.object_base import MIB, PROBE, Check, Download, ObjectStor
 from hdm.files.stores.sftp_requests import read_many, write_all
 from hdm.files.stores.sftp_sessions import Sessions, sftp_errors
 
+_TRIES = 3
 _PACKET = 32 * 1024
 """Bytes that every server takes in one packet."""
 
@@ -72,7 +74,7 @@ class SFTPStore(ObjectStore):
         body = b"hdm asks here whether this store keeps its promises; leave this file alone\n"
         for _ in range(2):
             try:
-                self._put(PROBE, io.BytesIO(body), Proof(len(body), "", "probe"), lambda: None)
+                self._put(PROBE, io.BytesIO(body), len(body), lambda: None)
             except FileExistsError:
                 return True
         return False
@@ -98,29 +100,35 @@ class SFTPStore(ObjectStore):
 
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
         """Create the file from bytes; return "", since servers report no checksum."""
-        return self._create(key, io.BytesIO(body), proof, lambda: None)
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                return self._create(key, io.BytesIO(body), len(body), lambda: None)
+            # `hdm gc` of a dead attempt at the same chunk has removed the temporary file: see `abort_remote`.
+        raise self._given_up(key)
 
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
         """Create the file from a local one; return "", since servers report no checksum."""
-        return self._create(key, file, proof, check)
+        try:
+            return self._create(key, file, proof.size, check)
+        except FileNotFoundError:
+            raise self._given_up(key) from None
 
-    def _create(self, key: str, stream: BinaryIO, proof: Proof, check: Check) -> str:
+    def _given_up(self, key: str) -> TransientError:
+        return TransientError(f"the upload of {self.uri(key)} was given up by another")
+
+    def _create(self, key: str, stream: BinaryIO, size: int, check: Check) -> str:
         if not self._known.get(self.root, False) and self.stat(key) is not None:
             raise FileExistsError(self.uri(key))
-        try:
-            self._put(key, stream, proof, check)
-        except FileNotFoundError:
-            raise TransientError(f"the upload of {self.uri(key)} was given up by another") from None
+        self._put(key, stream, size, check)
         failpoints.point("U3")
         return ""
 
-    def _put(self, key: str, stream: BinaryIO, proof: Proof, check: Check) -> None:
-        path = self.path(key)
-        passing = f"{path}.{proof.nonce}{SCRATCH}"
+    def _put(self, key: str, stream: BinaryIO, size: int, check: Check) -> None:
+        passing = f"{self.path(key)}.{os.urandom(8).hex()}{SCRATCH}"
         with self.sessions.use("the upload", self.uri(key)) as sftp:
             self._make_folders(sftp, key)
             try:
-                write_all(sftp, passing, stream, proof.size, check)
+                write_all(sftp, passing, stream, size, check)
                 failpoints.point("U2")
                 self._rename(sftp, passing, key)
             except BaseException:
@@ -233,9 +241,22 @@ class SFTPStore(ObjectStore):
         return True
 
     def abort_remote(self, prefix: str) -> int:
-        """Delete the temporary files of uploads of keys that start with ``prefix``; return how many."""
-        found = [one.key for one in self.list(prefix, scratch=True) if one.key.endswith(SCRATCH)]
-        return sum(self.delete(key) for key in found)
+        """Delete the temporary files of uploads of keys that start with ``prefix``; return how many.
+
+        If ``prefix`` names a chunk's file, ``CHUNK.ATTEMPT.``, those of the chunk's records go, too, since
+        no attempt's record names them. Should one be of a live attempt, ``put_bytes`` repeats it.
+        """
+        folder, mark, name = prefix.rpartition("/")
+        chunk, dot, rest = name.partition(".")
+        is_of_chunk = bool(dot) and rest[:1].isdigit()
+        start = f"{folder}{mark}{chunk}." if is_of_chunk else prefix
+        found = [one.key for one in self.list(start, scratch=True) if one.key.endswith(SCRATCH)]
+        mine = [
+            key
+            for key in found
+            if key.startswith(prefix) or (is_of_chunk and not key.removeprefix(start)[:1].isdigit())
+        ]
+        return sum(self.delete(key) for key in mine)
 
 
 def _attributes(sftp: Any, path: str) -> Any:

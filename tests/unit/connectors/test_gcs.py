@@ -130,13 +130,14 @@ def test_only_the_generation_that_was_seen_is_deleted(make, monkeypatch):
     assert content(store, "a") == b"new"
 
 
-def test_what_is_replaced_while_it_is_read_is_an_error(make):
-    store = make().store
-    upload(store, "a", b"1" * (18 * MIB))
+@pytest.mark.parametrize("before", [0, 10], ids=["before the first read", "after it"])
+def test_what_is_replaced_while_it_is_read_is_an_error(make, before):
+    store, size = make().store, 9 * MIB
+    upload(store, "a", b"1" * size)
     with store.open("a") as stream:
-        assert stream.read(10) == b"1" * 10
+        assert stream.read(before) == b"1" * before
         store.delete("a")
-        upload(store, "a", b"2" * (18 * MIB))
+        upload(store, "a", b"2" * size)
         with pytest.raises(CorruptFile, match="was replaced"):
             stream.read()
 

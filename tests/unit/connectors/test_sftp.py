@@ -138,6 +138,42 @@ def test_what_a_cut_connection_leaves_is_taken_up(make, sshd_server, directory):
         way.refuse()
 
 
+def test_what_a_dead_attempt_left_goes_with_it_and_nothing_of_another(make, directory):
+    store, folder = make().store, Path(directory, "t")
+    folder.mkdir()
+    os.chown(folder, *_owner(directory))
+    left = [
+        "c1.1.0.parquet.aa.tmp",
+        "c1.2.0.parquet.bb.tmp",
+        "c1.manifest.json.cc.tmp",
+        "c12.manifest.json.dd.tmp",
+    ]
+    for name in left:
+        (folder / name).write_bytes(b"half")
+    assert store.abort_uploads("t/c1.1.") == 2
+    assert sorted(path.name for path in folder.iterdir()) == [left[1], left[3]]
+
+
+def test_a_record_whose_temporary_file_was_taken_away_is_made_again(make, monkeypatch):
+    store, rename, calls = make().store, paramiko.SFTPClient.rename, []
+    store.ready()
+
+    def late(self, old, new):
+        calls.append(old)
+        if len(calls) == 1:
+            self.remove(old)
+        return rename(self, old, new)
+
+    monkeypatch.setattr(paramiko.SFTPClient, "rename", late)
+    assert store.put_new("a", b"x").size == 1
+    assert len(set(calls)) == 2 and content(store, "a") == b"x"
+
+
+def _owner(folder):
+    found = Path(folder).stat()
+    return found.st_uid, found.st_gid
+
+
 def test_a_reading_goes_on_after_a_cut_unless_the_file_was_replaced(make, sshd_server, directory):
     way, body = Proxy(sshd_server.port), os.urandom(MIB) * 6
     try:
