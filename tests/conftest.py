@@ -21,7 +21,7 @@ from tests.runner.desk import Ask, Desk, ask_at
 from tests.runner.sample import Sample, of_config
 from tests.runner.spread import by_file
 from tests.runner.tables import Tables
-from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, provision, rclone, sqlserver
+from tests.servers import azurite, fakesnow, h2, jdbc, mariadb, moto, postgres, provision, rclone, sqlserver
 from tests.servers.process import Database
 
 DESK = pytest.StashKey[Desk]()
@@ -136,6 +136,12 @@ def odbc_drivers() -> None:
 
 
 @pytest.fixture(scope="session")
+def jdbc_drivers() -> jdbc.Drivers:
+    """The jars of JDBC drivers, for a Java virtual machine inside this process."""
+    return jdbc.drivers()
+
+
+@pytest.fixture(scope="session")
 def sample(pytestconfig: pytest.Config) -> Sample:
     """Draws the cases of this run out of a matrix."""
     return of_config(pytestconfig)
@@ -151,6 +157,7 @@ _SERVERS = {
     "snowflake_server",
     "sqlserver_server",
     "odbc_drivers",
+    "jdbc_drivers",
 }
 
 

@@ -20,6 +20,7 @@ _SOURCES = {
     "oracle": ("OracleSource", "ExadataSource"),
     "sqlserver": ("SQLServerSource", "AzureSQLServerSource"),
     "odbc": ("ODBCSource",),
+    "jdbc": ("JDBCSource",),
     "snowflake": ("SnowflakeSource",),
     "s3": ("S3Source", "S3ChunkSource"),
     "azure": ("AzureBlobSource", "AzureBlobChunkSource"),
@@ -36,6 +37,7 @@ _SINKS = {
     "oracle": ("OracleSink",),
     "sqlserver": ("SQLServerSink", "AzureSQLServerSink"),
     "odbc": ("ODBCSink",),
+    "jdbc": ("JDBCSink",),
     "s3": ("S3Sink",),
     "azure": ("AzureBlobSink",),
     "snowflake": (
@@ -92,6 +94,7 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.oracle": ("oracle", ("oracledb",)),
     "hdm.connectors.sqlserver": ("sqlserver", ("pyodbc", "arrow_odbc")),
     "hdm.connectors.odbc": ("odbc", ("pyodbc", "arrow_odbc")),
+    "hdm.connectors.jdbc": ("jdbc", ("jpype",)),
     "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
     "hdm.connectors.s3": ("s3", ("boto3",)),
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),

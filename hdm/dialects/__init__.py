@@ -28,8 +28,11 @@ _PUBLIC = {
 __all__ = ["CatalogueSql", "Dialect", "Fidelity", "Stored", "Traits", "dialect"]
 
 HOMES = {
+    "ansi": ("ansi", "AnsiDialect"),
     "bigquery": ("bigquery", "BigQueryDialect"),
     "duckdb": ("duckdb", "DuckDBDialect"),
+    "h2": ("h2", "H2Dialect"),
+    "hsqldb": ("hsqldb", "HsqldbDialect"),
     "mariadb": ("mariadb", "MariaDBDialect"),
     "mssql": ("sqlserver", "SQLServerDialect"),
     "mysql": ("mysql", "MySQLDialect"),

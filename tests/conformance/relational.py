@@ -41,7 +41,7 @@ def some_rows() -> Rows:
 
 
 def fill(system: System, table: str, rows: Rows) -> None:
-    mark = "?" if system.name in ("sqlite", "duckdb", "sqlserver") else "%s"
+    mark = "?" if system.name in ("sqlite", "duckdb", "sqlserver", "h2", "hsqldb") else "%s"
     system.run(f"INSERT INTO {table} VALUES ({mark}, {mark}, {mark})", rows)
 
 

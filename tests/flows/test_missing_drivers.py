@@ -18,10 +18,10 @@ from tests.flows.test_canaries import NO_PORT, profile_of, project, secret_field
 EXTRAS = {
     "Postgres": "postgres", "MySQL": "mysql", "MariaDB": "mysql", "DuckDB": "duckdb", "Netezza": "netezza",
     "Oracle": "oracle", "Exadata": "oracle", "SQLServer": "odbc", "AzureSQLServer": "odbc", "ODBC": "odbc",
-    "Snowflake": "snowflake", "S3": "s3", "AzureBlob": "azure",
+    "JDBC": "jdbc", "Snowflake": "snowflake", "S3": "s3", "AzureBlob": "azure",
 }  # fmt: skip
 MODULES = (
-    "psycopg", "pymysql", "duckdb", "nzpy", "oracledb", "pyodbc", "arrow_odbc", "snowflake",
+    "psycopg", "pymysql", "duckdb", "nzpy", "oracledb", "pyodbc", "arrow_odbc", "jpype", "snowflake",
     "snowflake.connector", "boto3", "botocore", "azure", "azure.storage", "azure.storage.blob",
 )  # fmt: skip
 
