@@ -22,6 +22,7 @@ _SOURCES = {
     "odbc": ("ODBCSource",),
     "jdbc": ("JDBCSource",),
     "snowflake": ("SnowflakeSource",),
+    "teradata": ("TeradataSource",),
     "s3": ("S3Source", "S3ChunkSource"),
     "azure": ("AzureBlobSource", "AzureBlobChunkSource"),
 }
@@ -57,6 +58,7 @@ _CATALOGS = {
     "sqlserver": ("SQLServerCatalog",),
     "odbc": ("ODBCCatalog",),
     "snowflake": ("SnowflakeCatalog",),
+    "teradata": ("TeradataCatalog",),
 }
 _FORMATS = {"parquet": "Parquet", "csv": "Csv", "jsonl": "JsonLines"}
 _STORES = {
@@ -73,6 +75,7 @@ _CRAWLERS = {
     "snowflake": "SnowflakeCrawler",
     "sqlite": "SQLiteCrawler",
     "sqlserver": "SQLServerCrawler",
+    "teradata": "TeradataCrawler",
 }
 _WRITERS = {
     "bigquery": "BigQueryWriter",
@@ -96,6 +99,7 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.odbc": ("odbc", ("pyodbc", "arrow_odbc")),
     "hdm.connectors.jdbc": ("jdbc", ("jpype",)),
     "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
+    "hdm.connectors.teradata": ("teradata", ("teradatasql",)),
     "hdm.connectors.s3": ("s3", ("boto3",)),
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
 }

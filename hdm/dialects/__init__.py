@@ -45,6 +45,7 @@ HOMES = {
     "sqlite": ("sqlite", "SQLiteDialect"),
     "sqlserver": ("sqlserver", "SQLServerDialect"),
     "synapse": ("synapse", "SynapseDialect"),
+    "teradata": ("teradata", "TeradataDialect"),
 }
 """What hdm brings: a system's name -> the module in this room, and the class."""
 _KIND = "dialect"

@@ -20,6 +20,7 @@ UNKNOWN_TO_SQLGLOT: dict[str, list[tuple[str, str]]] = {
     "sqlite": [(r"(WITH TIME ZONE)\(\d\)", r"\1")],
     "postgres": [("OVERRIDING SYSTEM VALUE ", "")],
     "mysql": [(r"\ARENAME TABLE (\S+) TO \S+\.(\S+)", r"ALTER TABLE \1 RENAME TO \2")],
+    "teradata": [(r"\ARENAME TABLE (\S+) TO \S+\.(\S+)", r"ALTER TABLE \1 RENAME TO \2")],
     "oracle": [
         (r"\ABEGIN EXECUTE IMMEDIATE '(.*)'; EXCEPTION .*", r"\1"),
         (" PURGE", ""),

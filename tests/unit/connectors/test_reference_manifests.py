@@ -46,5 +46,5 @@ def test_a_manifest_and_its_profiles_are_taken(
         for kind, one in (("source", link.source), ("sink", link.sink)):
             cls = registry.find(kind, one.type)
             conf = cls.Config.model_validate(dict(one.conf))
-            env = getattr(conf, "env", None)
+            env = one.conf.get("env")
             cls(conf, known.connection(env, cls.Profile) if env else None, name=one.name)
