@@ -23,6 +23,7 @@ _SOURCES = {
     "jdbc": ("JDBCSource",),
     "snowflake": ("SnowflakeSource",),
     "teradata": ("TeradataSource",),
+    "hana": ("HANASource",),
     "s3": ("S3Source", "S3ChunkSource"),
     "azure": ("AzureBlobSource", "AzureBlobChunkSource"),
 }
@@ -100,6 +101,7 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.jdbc": ("jdbc", ("jpype",)),
     "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
     "hdm.connectors.teradata": ("teradata", ("teradatasql",)),
+    "hdm.connectors.hana": ("hana", ("hdbcli",)),
     "hdm.connectors.s3": ("s3", ("boto3",)),
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
 }

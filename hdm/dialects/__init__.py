@@ -32,6 +32,7 @@ HOMES = {
     "bigquery": ("bigquery", "BigQueryDialect"),
     "duckdb": ("duckdb", "DuckDBDialect"),
     "h2": ("h2", "H2Dialect"),
+    "hana": ("hana", "HanaDialect"),
     "hsqldb": ("hsqldb", "HsqldbDialect"),
     "mariadb": ("mariadb", "MariaDBDialect"),
     "mssql": ("sqlserver", "SQLServerDialect"),

@@ -18,11 +18,13 @@ from tests.flows.test_canaries import NO_PORT, profile_of, project, secret_field
 EXTRAS = {
     "Postgres": "postgres", "MySQL": "mysql", "MariaDB": "mysql", "DuckDB": "duckdb", "Netezza": "netezza",
     "Oracle": "oracle", "Exadata": "oracle", "SQLServer": "odbc", "AzureSQLServer": "odbc", "ODBC": "odbc",
-    "JDBC": "jdbc", "Teradata": "teradata", "Snowflake": "snowflake", "S3": "s3", "AzureBlob": "azure",
+    "JDBC": "jdbc", "Teradata": "teradata",
+    "HANA": "hana", "Snowflake": "snowflake", "S3": "s3", "AzureBlob": "azure",
 }  # fmt: skip
 MODULES = (
     "psycopg", "pymysql", "duckdb", "nzpy", "oracledb", "pyodbc", "arrow_odbc", "jpype", "snowflake",
-    "snowflake.connector", "teradatasql", "boto3", "botocore", "azure", "azure.storage", "azure.storage.blob",
+    "snowflake.connector", "teradatasql", "hdbcli", "boto3",
+    "botocore", "azure", "azure.storage", "azure.storage.blob",
 )  # fmt: skip
 
 
@@ -100,7 +102,7 @@ def test_each_part_of_an_extra_is_missed_before_anything_is_made(
     assert place.files() == before
 
 
-UNINSTALLED = {"teradatasql"}
+UNINSTALLED = {"teradatasql", "hdbcli"}
 
 
 @pytest.mark.parametrize(

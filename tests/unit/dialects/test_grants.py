@@ -9,9 +9,9 @@ from hdm.dialects import dialect, grants
 
 DIALECTS = {
     "postgres": "postgres", "mysql": "mysql", "sqlserver": "tsql", "oracle": "oracle",
-    "snowflake": "snowflake", "netezza": "postgres", "teradata": "teradata",
+    "snowflake": "snowflake", "netezza": "postgres", "teradata": "teradata", "hana": "postgres",
 }  # fmt: skip
-ONLY_READ = ("teradata",)
+ONLY_READ = ("teradata", "hana")
 KNOWN = ("GRANT", "ALTER DATABASE", "ALTER USER")
 
 
