@@ -36,7 +36,7 @@ class H2Dialect(AnsiDialect):
     words: ClassVar[Mapping[Kind, str]] = WORDS | {Kind.INT8: "TINYINT", Kind.UUID: "UUID"}
     kinds: ClassVar[Mapping[str, Kind]] = KINDS | {"DECFLOAT": Kind.DECIMAL, "VARCHAR_IGNORECASE": Kind.TEXT}
     default_schema = "PUBLIC"
-    jdbc = JdbcFacts(driver="org.h2.Driver")
+    jdbc = JdbcFacts(driver="org.h2.Driver", exact_temporals=True)
     # https://www.h2database.com/javadoc/org/h2/api/ErrorCode.html
     errors: ClassVar[Mapping[str, type[HdmError]]] = by_code(
         (ConnectionLost, "90067 90098 90121 90043 08000 08001"),

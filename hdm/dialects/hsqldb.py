@@ -34,6 +34,7 @@ class HsqldbDialect(AnsiDialect):
     jdbc = JdbcFacts(
         driver="org.hsqldb.jdbc.JDBCDriver",
         numbers_rows=False,
+        exact_temporals=True,
         unbounded={Kind.TEXT: "LONGVARCHAR", Kind.BINARY: "LONGVARBINARY"},
     )
     errors: ClassVar[Mapping[str, type[HdmError]]] = by_code(

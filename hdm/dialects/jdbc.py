@@ -9,9 +9,13 @@ from hdm.dialects import canonical, dialect
 from hdm.dialects.classifying import Classifying
 from hdm.dialects.sqlstates import STATES, longest
 from hdm.errors import HdmError, UnknownComponent
+from hdm.model import Column, Kind
 
 if TYPE_CHECKING:
     from hdm.dialects.base import Dialect
+
+
+_TEMPORAL = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 
 
 class JdbcError(Exception):
@@ -47,6 +51,14 @@ def through_jdbc(name: str) -> Dialect:
         page_ranges = False
         states = STATES
         can_sum = ""  # columns are read as text, which is spelled otherwise
+
+        def select_expression(self, column: Column) -> str:
+            """Return SQL that reads dates and times as text, unless the driver is known to be exact."""
+            shown: str = super().select_expression(column)
+            if self.jdbc.exact_temporals or column.kind not in _TEMPORAL or shown != self.quote(column.name):
+                return shown
+            text: str = self.text_of(shown, column)
+            return text
 
         def code(self, error: BaseException) -> str | None:
             """Return the vendor's own code if the dialect knows it, else the SQLSTATE."""

@@ -24,6 +24,11 @@ class JdbcFacts:
     """Properties for a profile that says ``insecure: true``."""
     fetch_size: int | None = None
     """The fetch size without which the driver keeps a whole result in memory; None: any size will do."""
+    exact_temporals: bool = False
+    """Whether ``getString`` is known to give dates and times undamaged; else the server renders their text.
+
+    MariaDB's driver sends them through Java's calendar, which moves a DATETIME before 1582 by days.
+    """
     casts: bool = False
     """Whether a bound text must be cast to the column's type, since the server takes it for text only."""
     numbers_rows: bool = True

@@ -65,6 +65,7 @@ class PostgresFacts(Facts):
     jdbc = JdbcFacts(
         driver="org.postgresql.Driver",
         label="ApplicationName",
+        exact_temporals=True,
         verified={"sslmode": "verify-full"},
         unverified={"sslmode": "prefer"},
         casts=True,

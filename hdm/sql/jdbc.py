@@ -133,7 +133,12 @@ class JdbcDatabase(DbApiDatabase):
         return self.dialect.catalog_queries is not None
 
     def default_schema(self) -> str | None:
-        """Return the schema of tables that are named without one; None if the server alone knows it."""
+        """Return the schema of tables that are named without one; None if the server alone knows it.
+
+        Where schema and database are the same thing, it is the database in the URL.
+        """
+        if self.dialect.schemas_are_databases:
+            return _server(self.url())[2]
         return super().default_schema() if self._asks_catalogue else self.dialect.default_schema or None
 
     def dataset(self, path: Sequence[str]) -> Dataset:
@@ -142,10 +147,10 @@ class JdbcDatabase(DbApiDatabase):
         parts = [part for part in path if part]
         if host is None:
             place = re.split(r"[;?]", self.url().removeprefix("jdbc:"))[0].partition(":")[2]
-            return Dataset(f"{self._base}://{place}", ".".join(parts))
+            return Dataset(f"{self.dialect.name}://{place}", ".".join(parts))
         if database and not self.dialect.schemas_are_databases:
             parts = [database, *parts]
-        return Dataset(f"{self._base}://{host}{f':{port}' if port else ''}", ".".join(parts))
+        return Dataset(f"{self.dialect.name}://{host}{f':{port}' if port else ''}", ".".join(parts))
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """Return a table as the dialect's catalogue SQL describes it, else as the driver does."""

@@ -24,6 +24,7 @@ class Drivers:
     h2: Path
     hsqldb: Path
     postgres: Path
+    mariadb: Path
 
     def fresh(self, system: str) -> dict[str, Any]:
         """The profile of an empty database in memory, which lasts as long as the process."""
@@ -36,7 +37,7 @@ class Drivers:
     def driver(self, system: str) -> dict[str, str]:
         name = {
             "h2": "org.h2.Driver", "hsqldb": "org.hsqldb.jdbc.JDBCDriver",
-            "postgres": "org.postgresql.Driver",
+            "postgres": "org.postgresql.Driver", "mariadb": "org.mariadb.jdbc.Driver",
         }[system]  # fmt: skip
         return {"name": name, "path": str(getattr(self, system))}
 
@@ -47,6 +48,7 @@ def drivers() -> Drivers:
         provision.h2_jar(),
         provision.jdbc_jar("libhsqldb-java", "hsqldb.jar"),
         provision.jdbc_jar("libpostgresql-jdbc-java", "postgresql.jar"),
+        provision.jdbc_jar("libmariadb-java", "mariadb-java-client.jar"),
     )
 
 

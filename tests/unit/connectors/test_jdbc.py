@@ -349,6 +349,32 @@ def test_rows_go_to_postgres_and_come_back_from_it(postgres):
     assert sorted(found, key=lambda one: one["id"]) == rows
 
 
+# -- MariaDB's driver ----------------------------------------------------------
+
+
+def test_values_of_mariadb_arrive_and_go_back(jdbc_drivers: Drivers, fresh_mariadb):
+    made = fresh_mariadb().profile
+    url = f"jdbc:mariadb://{made['host']}:{made['port']}/{made['database']}"
+    words = {"url": url, "user": made["user"], "password": made["password"]}
+    words["driver"] = jdbc_drivers.driver("mariadb")
+    run(
+        words,
+        """CREATE TABLE v (id bigint unsigned PRIMARY KEY, t tinyint(1), d decimal(38,18), w text,
+        y varbinary(9),
+        ts datetime(6), da date, ti time(6), f double)""",
+        """INSERT INTO v VALUES (18446744073709551615, 2, 12345678901234567890.123456789012345678, 'o''é',
+        X'00FF', '1582-10-10 02:30:00.123456', '0001-01-01', '23:59:59.000001', 0.1)""",
+    )
+    (batch,) = batches(source(words, table_name="v"))
+    (row,) = batch.to_pylist()
+    assert int(row["id"]) == 2**64 - 1 and int(row["t"]) == 2 and row["y"] == b"\0\xff" and row["f"] == 0.1
+    assert row["d"] == Decimal("12345678901234567890.123456789012345678") and row["w"] == "o'é"
+    assert (str(row["ts"]), str(row["da"])) == ("1582-10-10 02:30:00.123456", "0001-01-01")
+    assert str(row["ti"]) == "23:59:59.000001"
+    written = write(sink(words, table_name="w"), source(words, table_name="v").describe(), [row])
+    assert written.rows == 1 and [b.to_pylist() for b in batches(source(words, table_name="w"))] == [[row]]
+
+
 # -- Netezza -------------------------------------------------------------------
 
 NETEZZA = {"host": "nz.example.com", "database": "SALES", "user": "u", "password": CANARY}
