@@ -26,6 +26,7 @@ from tests.servers import (
     fakesnow,
     gcs,
     h2,
+    jdbc,
     mariadb,
     moto,
     postgres,
@@ -158,6 +159,12 @@ def odbc_drivers() -> None:
 
 
 @pytest.fixture(scope="session")
+def jdbc_drivers() -> jdbc.Drivers:
+    """The jars of JDBC drivers, for a Java virtual machine inside this process."""
+    return jdbc.drivers()
+
+
+@pytest.fixture(scope="session")
 def sample(pytestconfig: pytest.Config) -> Sample:
     """Draws the cases of this run out of a matrix."""
     return of_config(pytestconfig)
@@ -175,6 +182,7 @@ _SERVERS = {
     "snowflake_server",
     "sqlserver_server",
     "odbc_drivers",
+    "jdbc_drivers",
 }
 
 

@@ -20,7 +20,10 @@ _SOURCES = {
     "oracle": ("OracleSource", "ExadataSource"),
     "sqlserver": ("SQLServerSource", "AzureSQLServerSource"),
     "odbc": ("ODBCSource",),
+    "jdbc": ("JDBCSource",),
     "snowflake": ("SnowflakeSource",),
+    "teradata": ("TeradataSource",),
+    "hana": ("HANASource",),
     "s3": ("S3Source", "S3ChunkSource"),
     "azure": ("AzureBlobSource", "AzureBlobChunkSource"),
     "gcs": ("GCSSource", "GCSChunkSource"),
@@ -38,6 +41,7 @@ _SINKS = {
     "oracle": ("OracleSink",),
     "sqlserver": ("SQLServerSink", "AzureSQLServerSink"),
     "odbc": ("ODBCSink",),
+    "jdbc": ("JDBCSink",),
     "s3": ("S3Sink",),
     "azure": ("AzureBlobSink",),
     "gcs": ("GCSSink",),
@@ -59,6 +63,7 @@ _CATALOGS = {
     "sqlserver": ("SQLServerCatalog",),
     "odbc": ("ODBCCatalog",),
     "snowflake": ("SnowflakeCatalog",),
+    "teradata": ("TeradataCatalog",),
 }
 _FORMATS = {
     "parquet": "Parquet",
@@ -85,6 +90,7 @@ _CRAWLERS = {
     "snowflake": "SnowflakeCrawler",
     "sqlite": "SQLiteCrawler",
     "sqlserver": "SQLServerCrawler",
+    "teradata": "TeradataCrawler",
 }
 _WRITERS = {
     "bigquery": "BigQueryWriter",
@@ -106,7 +112,10 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.oracle": ("oracle", ("oracledb",)),
     "hdm.connectors.sqlserver": ("sqlserver", ("pyodbc", "arrow_odbc")),
     "hdm.connectors.odbc": ("odbc", ("pyodbc", "arrow_odbc")),
+    "hdm.connectors.jdbc": ("jdbc", ("jpype",)),
     "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
+    "hdm.connectors.teradata": ("teradata", ("teradatasql",)),
+    "hdm.connectors.hana": ("hana", ("hdbcli",)),
     "hdm.connectors.s3": ("s3", ("boto3",)),
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
     "hdm.connectors.gcs": ("gcs", ("google.cloud.storage",)),

@@ -28,8 +28,12 @@ _PUBLIC = {
 __all__ = ["CatalogueSql", "Dialect", "Fidelity", "Stored", "Traits", "dialect"]
 
 HOMES = {
+    "ansi": ("ansi", "AnsiDialect"),
     "bigquery": ("bigquery", "BigQueryDialect"),
     "duckdb": ("duckdb", "DuckDBDialect"),
+    "h2": ("h2", "H2Dialect"),
+    "hana": ("hana", "HanaDialect"),
+    "hsqldb": ("hsqldb", "HsqldbDialect"),
     "mariadb": ("mariadb", "MariaDBDialect"),
     "mssql": ("sqlserver", "SQLServerDialect"),
     "mysql": ("mysql", "MySQLDialect"),
@@ -42,6 +46,7 @@ HOMES = {
     "sqlite": ("sqlite", "SQLiteDialect"),
     "sqlserver": ("sqlserver", "SQLServerDialect"),
     "synapse": ("synapse", "SynapseDialect"),
+    "teradata": ("teradata", "TeradataDialect"),
 }
 """What hdm brings: a system's name -> the module in this room, and the class."""
 _KIND = "dialect"

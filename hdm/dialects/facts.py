@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from hdm.dialects.catalog_queries import CatalogueSql
+from hdm.dialects.jdbc_facts import JdbcFacts
 from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.traits import Traits
 
@@ -47,6 +48,7 @@ class Facts:
     schemas_are_databases: ClassVar[bool] = False
     """Whether a table's path starts with the database, because schema and database are the same thing."""
     odbc: ClassVar[OdbcFacts] = OdbcFacts()
+    jdbc: ClassVar[JdbcFacts] = JdbcFacts()
     read_only_session: ClassVar[tuple[str, ...]] = ()
     """Statements after which a session changes neither rows nor definitions; empty: the system has none."""
     read_only_transaction: ClassVar[str] = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hdm.dialects.jdbc_facts import JdbcFacts
 from hdm.dialects.mysql import MySQLDialect
 from hdm.dialects.traits import Traits
 
@@ -15,4 +16,9 @@ class MariaDBDialect(MySQLDialect):
     """
 
     flavour = "mariadb"
+    jdbc = JdbcFacts(
+        driver="org.mariadb.jdbc.Driver",
+        always={"tinyInt1isBit": "false", "yearIsDateType": "false"},
+        verified={"sslMode": "verify-full", "useSsl": "true"},  # of Connector/J 3, and of its older ones
+    )
     traits = replace(MySQLDialect.traits or Traits(), sequences=True)

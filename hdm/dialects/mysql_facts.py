@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from hdm.dialects.catalog_queries import CatalogueSql
 from hdm.dialects.facts import Facts
+from hdm.dialects.jdbc_facts import JdbcFacts
 from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.traits import BOTH, Traits
 
@@ -47,6 +48,12 @@ class MySQLFacts(Facts):
     read_only_session = ("SET SESSION TRANSACTION READ ONLY",)
     widen_clause = "MODIFY COLUMN {declaration}"
     schemas_are_databases = True
+    jdbc = JdbcFacts(
+        driver="com.mysql.cj.jdbc.Driver",
+        always={"tinyInt1isBit": "false", "zeroDateTimeBehavior": "EXCEPTION", "yearIsDateType": "false"},
+        verified={"sslMode": "VERIFY_IDENTITY"},
+        fetch_size=-(2**31),  # streams rows one by one: "ResultSet" in Connector/J's notes on JDBC
+    )
     odbc = OdbcFacts(
         driver="MariaDB Unicode",
         always={"FORWARDONLY": "1", "NO_CACHE": "1", "CHARSET": "utf8mb4"},

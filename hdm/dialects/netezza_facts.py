@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hdm.dialects.catalog_queries import CatalogueSql
 from hdm.dialects.facts import Facts
+from hdm.dialects.jdbc_facts import JdbcFacts
 from hdm.dialects.odbc_facts import OdbcFacts
 
 _CATALOG = CatalogueSql(
@@ -30,6 +31,7 @@ class NetezzaFacts(Facts):
     # https://www.ibm.com/docs/en/netezza?topic=reference-set-session: temporary tables are taken all the same
     read_only_session = ("SET SESSION READ ONLY",)
     acting = ("next value for",)
+    jdbc = JdbcFacts(driver="org.netezza.Driver", label="applicationName", own_codes=True)
     odbc = OdbcFacts(
         driver="NetezzaSQL",
         keywords=("Servername", "Port", "Database", "Username", "Password"),

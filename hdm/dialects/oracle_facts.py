@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hdm.dialects.catalog_queries import CatalogueSql
 from hdm.dialects.facts import Facts
+from hdm.dialects.jdbc_facts import JdbcFacts
 from hdm.dialects.odbc_facts import OdbcFacts
 
 _CATALOG = CatalogueSql(
@@ -50,6 +51,7 @@ class OracleFacts(Facts):
         "COUNT({c})",
         "COUNT(CASE WHEN TO_CHAR({c}, 'TM9') LIKE '%E%' THEN 1 END)",
     )
+    jdbc = JdbcFacts(driver="oracle.jdbc.OracleDriver", label="v$session.program", code="ORA-{:05d}")
     odbc = OdbcFacts(
         keywords=("", "", "DBQ", "UID", "PWD"),
         database_with_host="//{host}:{port}/{database}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hdm.dialects.catalog_queries import CatalogueSql
 from hdm.dialects.facts import Facts
+from hdm.dialects.jdbc_facts import JdbcFacts
 from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.traits import Traits
 
@@ -60,6 +61,14 @@ class PostgresFacts(Facts):
         "MAX(CASE WHEN {c}::text ~ '^-?[0-9]' THEN MIN_SCALE({c}) END)",
         "COUNT({c})",
         "COUNT(CASE WHEN {c}::text !~ '^-?[0-9]' THEN 1 END)",
+    )
+    jdbc = JdbcFacts(
+        driver="org.postgresql.Driver",
+        label="ApplicationName",
+        exact_temporals=True,
+        verified={"sslmode": "verify-full"},
+        unverified={"sslmode": "prefer"},
+        casts=True,
     )
     odbc = OdbcFacts(
         driver="PostgreSQL Unicode",

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from hdm.dialects.catalog_queries import CatalogueSql
 from hdm.dialects.facts import Facts
+from hdm.dialects.jdbc_facts import JdbcFacts
 from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.traits import BOTH, Traits
 
@@ -65,6 +66,13 @@ class SQLServerFacts(Facts):
     acting = ("openquery (", "openrowset (", "opendatasource (", "next value for")
     add_column_verb = "ADD"
     widen_clause = "ALTER COLUMN {name} {type} {null}"
+    jdbc = JdbcFacts(
+        driver="com.microsoft.sqlserver.jdbc.SQLServerDriver",
+        label="applicationName",
+        always={"encrypt": "true"},
+        code="E{}",
+        unverified={"trustServerCertificate": "true"},
+    )
     odbc = OdbcFacts(
         driver="ODBC Driver 18 for SQL Server",
         host_with_port="{host},{port}",

@@ -20,6 +20,7 @@ UNKNOWN_TO_SQLGLOT: dict[str, list[tuple[str, str]]] = {
     "sqlite": [(r"(WITH TIME ZONE)\(\d\)", r"\1")],
     "postgres": [("OVERRIDING SYSTEM VALUE ", "")],
     "mysql": [(r"\ARENAME TABLE (\S+) TO \S+\.(\S+)", r"ALTER TABLE \1 RENAME TO \2")],
+    "teradata": [(r"\ARENAME TABLE (\S+) TO \S+\.(\S+)", r"ALTER TABLE \1 RENAME TO \2")],
     "oracle": [
         (r"\ABEGIN EXECUTE IMMEDIATE '(.*)'; EXCEPTION .*", r"\1"),
         (" PURGE", ""),
@@ -41,7 +42,7 @@ def some_rows() -> Rows:
 
 
 def fill(system: System, table: str, rows: Rows) -> None:
-    mark = "?" if system.name in ("sqlite", "duckdb", "sqlserver") else "%s"
+    mark = "?" if system.name in ("sqlite", "duckdb", "sqlserver", "h2", "hsqldb") else "%s"
     system.run(f"INSERT INTO {table} VALUES ({mark}, {mark}, {mark})", rows)
 
 

@@ -38,6 +38,17 @@ ERRORS: dict[str, list[tuple[Exception, Recovery]]] = {
     "sqlserver": _SQLSERVER,
     "synapse": _SQLSERVER,
     "netezza": _ODBC,
+    "hana": [
+        (Exception(133, "transaction rolled back by detected deadlock"), RETRY),
+        (Exception(-10806, "socket closed by peer"), RETRY),
+        (Exception(274, "inserted value too large for column"), BURY),
+        (Exception(10, "authentication failed"), ABORT),
+    ],
+    "teradata": [
+        (Exception("[Teradata Database] [Error 2631] Transaction ABORTed due to deadlock"), RETRY),
+        (Exception("[Teradata Database] [Error 2616] Numeric overflow"), BURY),
+        (Exception("[Teradata Database] [Error 8017] The UserId or Password is invalid"), ABORT),
+    ],
     "snowflake": [
         (Exception("000625 (57014): Statement has locked table in another transaction"), RETRY),
         (Exception("100038 (22018): Numeric value is not recognized"), BURY),

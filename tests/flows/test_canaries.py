@@ -21,6 +21,7 @@ from hdm.components import registry
 from hdm.components.builtin import BUILTIN
 from hdm.config.secrets import Secret
 from tests.flows.kit import Done, Place, load, run, shop, stage
+from tests.servers import provision
 from tests.servers.process import HOST, Database, free_port
 from tests.unit.connectors.test_gcs import service_account
 
@@ -154,6 +155,13 @@ def profile_of(kind: str, name: str, field: str, port: int) -> dict[str, Any]:
             made = f"Driver={{PostgreSQL Unicode}};Server={HOST};Port={port};Database=d;UID=u;PWD={{{CORE}1}}"
             return {"odbc": made, "dialect": "postgres"}
         return {**place, "dialect": "postgres", field: secret}
+    if name.startswith("JDBC"):
+        jar = str(provision.jdbc_jar("libpostgresql-jdbc-java", "postgresql.jar"))
+        way = {"driver": {"name": "org.postgresql.Driver", "path": jar}, "user": "someone"}
+        made = f"jdbc:postgresql://{HOST}:{port}/here"
+        if field == "url":
+            return {**way, "url": f"{made}?password={shown}"}
+        return {**way, "url": made, field: secret}
     if field == "url":
         scheme = {"Postgres": "postgresql", "MySQL": "mysql", "MariaDB": "mysql", "SQLServer": "mssql",
                   "AzureSQLServer": "mssql", "Oracle": "oracle"}  # fmt: skip

@@ -101,6 +101,18 @@ def h2_jar() -> Path:
     return installed if installed.exists() else unpacked("h2", ["libh2-java"]) / "usr/share/java/h2.jar"
 
 
+def jdbc_jar(package: str, jar: str) -> Path:
+    """A JDBC driver, from Debian, unpacked beside the other servers: nothing is installed."""
+    installed = Path("/usr/share/java") / jar
+    return installed if installed.exists() else unpacked(package, [package]) / "usr/share/java" / jar
+
+
+def java_home() -> None:
+    """Name the Java runtime to programs that load it into their own process, and have it compile little."""
+    os.environ.setdefault("JAVA_HOME", str(java().parent.parent))
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx512m")
+
+
 def debian(packages: Sequence[str], home: Path) -> None:
     """Install Debian packages: as root, by sudo, else unpacked into ``home`` without root."""
     apt = shutil.which("apt-get")

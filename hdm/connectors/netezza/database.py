@@ -28,6 +28,7 @@ from hdm.components.silence import keep_alive
 from hdm.config.tls import is_local
 from hdm.connectors.netezza import literals, login
 from hdm.connectors.netezza.granted import TriesRights
+from hdm.connectors.netezza.jdbc import NetezzaJdbcDatabase
 from hdm.connectors.netezza.loading import BringsFirst
 from hdm.connectors.netezza.merging import MovesRows
 from hdm.connectors.netezza.odbc import NetezzaOdbcDatabase
@@ -35,6 +36,7 @@ from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
 from hdm.model import Column, Table
 from hdm.sql import Database, DbApiDatabase
+from hdm.sql.jdbc_driver import JdbcDriver
 
 _SECURED, _OPEN = 3, 0
 """nzpy's securityLevel: 3 insists on TLS, 0 prefers plain."""
@@ -50,7 +52,9 @@ class NetezzaDatabase(BringsFirst, MovesRows, TriesRights, DbApiDatabase):
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """Return the ODBC database if the profile names an ODBC driver, else the one by nzpy."""
+        """Return the database by the ODBC or JDBC driver that the profile names, else the one by nzpy."""
+        if isinstance(profile.driver, JdbcDriver):
+            return NetezzaJdbcDatabase(profile)
         return NetezzaOdbcDatabase(profile) if profile.driver else cls(profile)
 
     def open(self, label: str, *, write: bool) -> Any:

@@ -13,7 +13,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from hdm import failpoints
 from hdm.components.settings import PathText
 from hdm.connectors.netezza.database import NetezzaDatabase
+from hdm.connectors.netezza.granted import TriesRights
 from hdm.connectors.netezza.literals import CAST_WIDTH, cut, is_cast
 from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue, UsageError
@@ -69,7 +70,7 @@ class NetezzaExternalTableSource(SqlSource):
         place = "'" + str(path).replace("'", "''") + "'"
         chosen = ", ".join(f"{self._flag(column)}, {self._as_text(column)}" for column in table.columns)
         rows = f"SELECT {chosen} FROM {self._origin(table)}{self._where(table, chunk)}"
-        source = "ODBC" if self.profile.driver else "python"
+        source = cast(TriesRights, self.database).unloads_to
         return f"CREATE EXTERNAL TABLE {place} USING (REMOTESOURCE '{source}' {_OPTIONS}) AS {rows}"
 
     def _where(self, table: Table, chunk: Chunk) -> str:

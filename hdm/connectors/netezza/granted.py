@@ -28,6 +28,8 @@ class TriesRights(Database):
     """A Netezza database that tells rights by trying them."""
 
     remote: ClassVar[str | None] = None
+    unloads_to: ClassVar[str] = "python"
+    """The client as REMOTESOURCE names it where rows are unloaded to this machine."""
 
     def has_right(self, connection: Any, path: Sequence[str], right: str) -> bool | None:
         """Return True if the user has a right, else False; None for a table that is not there.
@@ -58,7 +60,7 @@ class TriesRights(Database):
         if right == "CREATE TEMP TABLE":
             return f"CREATE TEMP TABLE {self.dialect.quote(spare)} (A INTEGER)"
         if right == "CREATE EXTERNAL TABLE":
-            source = self.remote or "ODBC"
+            source = self.unloads_to
             return f"CREATE EXTERNAL TABLE '{{folder}}' USING (REMOTESOURCE '{source}') AS SELECT 1 LIMIT 0"
         return None
 

@@ -13,6 +13,7 @@ class NetezzaOdbcDatabase(BringsFirst, MovesRows, TriesRights, OdbcDatabase):
     """Connects to one Netezza database by its ODBC driver, which delivers Arrow."""
 
     dialect_name = "netezza"
+    unloads_to = "ODBC"
 
     def connection_string(self, label: str) -> str:
         """Return the ODBC connection string; TLS is required unless ``insecure: true``."""

@@ -288,17 +288,13 @@ def said_of(known: Profiles, kind: str, spec: ComponentSpec) -> list[str]:
 
 def test_an_idle_key_of_a_connection_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "p.yml"
-    file.write_text(
-        "dev:\n  a: {host: x, database: d, driver: y}\n"
-        "  n: {host: x, driver: {name: org.netezza.Driver, path: j}}\n"
-    )
+    file.write_text("dev:\n  a: {host: x, database: d, driver: y}\n")
     file.chmod(0o600)
     known = load_profiles(file, "dev")
     for kind, entry, line in (
         ("Postgres", "a", 2),
         ("MySQL", "a", 2),
         ("Oracle", "a", 2),
-        ("Netezza", "n", 3),
     ):
         spec = ComponentSpec("s", f"{kind}Source", {"env": entry, "table_name": "t"})
         assert [f"{file}:{line}: connection '{entry}': 'driver' has no effect"] == said_of(

@@ -131,12 +131,6 @@ def test_a_window_is_compared_by_the_server_in_full(monkeypatch):
     assert "\"AT\" > CAST('2020-02-29 01:02:03.000004' AS TIMESTAMP)" in sql and "SS.US" in sql
 
 
-@pytest.mark.parametrize("driver", [{"name": "org.netezza.Driver", "path": "nzjdbc.jar"}, None])
-def test_the_originals_jdbc_profile_goes_by_nzpy(driver):
-    made = profile(driver=driver)
-    assert made.driver is None
-
-
 def test_the_originals_odbc_profile_goes_by_odbc():
     one = NetezzaSource(
         NetezzaSource.Config(table_name="T"), profile(driver="NetezzaSQL", password="a;b}"), name="s"
