@@ -308,7 +308,7 @@ def _changes_values(array: pa.Array, made: pa.Array) -> bool:
         if pa.types.is_floating(array.type):
             same = pc.or_(same, pc.and_(pc.is_nan(back), pc.is_nan(array)))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return False
+        return bool(pa.types.is_temporal(array.type))  # from a time of day no way leads back to the day
     return not pc.all(same, min_count=0).as_py()
 
 

@@ -498,6 +498,11 @@ LOGICAL: list[tuple[Any, Any, Any]] = [
     (["null", "string"], None, None),
     ({"type": "enum", "name": "e", "symbols": ["A", "B"]}, "B", "B"),
     ({"type": "fixed", "name": "f", "size": 2}, b"ab", b"ab"),
+    (
+        {"type": "fixed", "name": "u", "size": 16, "logicalType": "uuid"},
+        UUID(int=5).bytes,
+        "00000000-0000-0000-0000-000000000005",
+    ),
     ({"type": "int", "logicalType": "date"}, date(1, 1, 1), date(1, 1, 1)),
     ({"type": "int", "logicalType": "time-millis"}, time(1, 2, 3, 4000), time(1, 2, 3, 4000)),
     ({"type": "long", "logicalType": "time-micros"}, time(23, 59, 59, 999999), time(23, 59, 59, 999999)),

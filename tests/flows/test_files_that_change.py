@@ -100,9 +100,3 @@ def test_a_bad_value_is_refused_before_a_row_moves(place: Place) -> None:
     assert "2.csv: record 1: column at is no date, written %d.%m.%Y" in refused.err
     assert "31.02" not in refused.said
     assert place.state("SELECT count(*) FROM hdm_chunk") == [(0,)]
-
-
-def test_an_empty_folder_is_no_success(place: Place) -> None:
-    refused = place.hdm("run")
-    assert refused.code == 2
-    assert "finds nothing to read, as there are no files" in refused.err

@@ -349,7 +349,12 @@ def test_two_runs_at_once_share_the_work(place: Place) -> None:
 
 def test_a_source_that_finds_nothing_says_so(place: Place) -> None:
     place.stage.mkdir()
-    done = only(place, load(place)).hdm("run")
+    refused = only(place, load(place)).hdm("run")
+    assert refused.code == 2
+    assert "finds nothing to read, as there are no files" in refused.err
+    link = load(place)
+    link["source"]["conf"]["allow_empty"] = True
+    done = only(place, link).hdm("run")
     assert done.code == 0
     assert "note: source files: found nothing to read" in done.err
 

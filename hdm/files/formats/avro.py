@@ -7,8 +7,8 @@ many blocks it has: one that was cut off between two blocks is a whole file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any, BinaryIO
+from uuid import UUID
 
 import pyarrow as pa
 
@@ -120,7 +120,7 @@ def _column(name: str, schema: Any, named: Mapping[str, Any]) -> Column:
         if logical == "decimal":
             declared = f"decimal({more['precision']},{more.get('scale', 0)})"
             return column_of(name, declared, nullable=nullable)
-        if logical in _LOGICAL and not (logical == "uuid" and word == "fixed"):
+        if logical in _LOGICAL and more.get("size", 16) == 16:
             return column_of(name, _LOGICAL[logical], nullable=nullable)
         if logical != "duration" and isinstance(word, str) and word in _PLAIN:
             return column_of(name, _PLAIN[word], nullable=nullable)
@@ -134,10 +134,9 @@ def _column(name: str, schema: Any, named: Mapping[str, Any]) -> Column:
 def _array(records: list[dict[str, Any]], column: Column, row: int) -> pa.Array:
     values = [record[column.name] for record in records]
     if column.kind is Kind.UUID:
+        values = [UUID(bytes=value) if isinstance(value, bytes) else value for value in values]
         values = [None if value is None else str(value) for value in values]
     try:
-        if column.kind is Kind.DECIMAL:
-            _exact(values, column.scale or 0)
         return pa.array(values, column.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError) as error:
         raise CorruptFile(
@@ -145,9 +144,3 @@ def _array(records: list[dict[str, Any]], column: Column, row: int) -> pa.Array:
             "own type does not hold",
             hint="write the file again",
         ) from silent(error)
-
-
-def _exact(values: list[Decimal | None], scale: int) -> None:
-    """Raise ``ValueError`` for a decimal that fastavro has rounded, as it has more digits than its type."""
-    if any(value is not None and value.as_tuple().exponent != -scale for value in values):
-        raise ValueError("rounded")

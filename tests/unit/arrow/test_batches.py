@@ -110,3 +110,33 @@ def test_conform_refuses_null_where_none_is_declared():
     schema = pa.schema([pa.field("a", pa.int64(), nullable=False)])
     with pytest.raises(SchemaDrift, match="NOT NULL"):
         conform(pa.record_batch({"a": pa.array([None], pa.int64())}), schema)
+
+
+DAY = 86_400_000_000
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "fits"),
+    [
+        (pa.array([0.5, None, float("nan"), float("inf"), -0.0]), pa.float32(), True),
+        (pa.array([0.1]), pa.float32(), False),
+        (pa.array([0.125]), pa.decimal128(9, 2), False),
+        (pa.array([0.25]), pa.decimal128(9, 2), True),
+        (pa.array([Decimal("12345678901234567.8")]), pa.float64(), False),
+        (pa.array([1, 0, None]), pa.bool_(), True),
+        (pa.array([5]), pa.bool_(), False),
+        (pa.array([DAY, None], pa.timestamp("us")), pa.date32(), True),
+        (pa.array([DAY + 1], pa.timestamp("us")), pa.date32(), False),
+        (pa.array([DAY + 1], pa.timestamp("us")), pa.time64("us"), False),
+        (pa.array([1.5], pa.float16()), pa.float32(), True),
+        (pa.array(["5"]).dictionary_encode(), pa.string(), True),
+    ],
+)
+def test_a_cast_that_changes_a_value_is_refused(values, kind, fits):
+    """Arrow's safe casts round, drop the time of day, and make 5 true."""
+    batch, schema = pa.record_batch({"a": values}), pa.schema([("a", kind)])
+    if fits:
+        assert conform(batch, schema).column(0).null_count == values.null_count
+    else:
+        with pytest.raises(UnrepresentableValue, match="column a"):
+            conform(batch, schema)
