@@ -22,13 +22,17 @@ def summarise(report: RunReport) -> None:
         say(f"  note: {text}", err=True)
     for text in report.failed:
         say(f"  failed: {text}", err=True)
+    for text in report.broken:
+        say(f"  failed check: {text}", err=True)
     for text in report.unproven:
         say(f"  not proven equal: {text}", err=True)
     for gap in report.waived:
         say(f"  waived: {spell_waiver(gap)}", err=True)
     gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
+    doubts = ", but a check of a table failed" if report.broken else ""
+    doubts += ", but not proven equal to the source" if report.unproven else ""
     words = {
-        "success": f"all committed{gaps}{', but not proven equal to the source' if report.unproven else ''}",
+        "success": f"all committed{gaps}{doubts}",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }

@@ -78,8 +78,8 @@ class CheckWords(_Words):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     type: Annotated[str, Field(min_length=1)]
-    """Class name of the check: ``NotNull``, ``Range``, ``Unique``, ``RowCount`` or a plugin's. The check's
-    own keys stand beside ``type``.
+    """Class name of the check, in any spelling: ``NotNull``, ``Unique``, ... or a plugin's; ``hdm
+    components`` lists them. The check's own keys stand beside ``type``.
     """
 
 

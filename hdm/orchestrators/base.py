@@ -61,6 +61,8 @@ class RunReport:
     unproven: tuple[str, ...] = ()
     """Tables that ``validate:`` found to differ from their source, or could not compare: each with what was
     found."""
+    broken: tuple[str, ...] = ()
+    """Rules of ``checks:`` about whole tables that the targets break, or could not be asked about."""
 
     @property
     def tables(self) -> tuple[TableReport, ...]:
@@ -89,7 +91,7 @@ class RunReport:
         """
         if self.stopped:
             return 143
-        return 0 if self.status == "success" and not self.unproven else 1
+        return 0 if self.status == "success" and not (self.unproven or self.broken) else 1
 
 
 @dataclass(slots=True)

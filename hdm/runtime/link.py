@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
@@ -15,17 +13,16 @@ from hdm.arrow.batches import KnownRows, row_tokens
 from hdm.components.check import Check, make_checks
 from hdm.components.sink import Sink
 from hdm.components.source import Source
-from hdm.errors import BrokenContract, CheckFailed
+from hdm.errors import BrokenContract
 from hdm.model import Attempt, Chunk, LinkSpec, Origin, Payload, Receipt, Table
 from hdm.runtime import column_lineage
+from hdm.runtime.checking import InFlight, must_apply
 from hdm.runtime.rate_limit import Pace
 from hdm.runtime.transform import Transform
 
 if TYPE_CHECKING:
     from hdm.state import Lease, StateManager
     from hdm.state.records import CheckResult
-
-log = logging.getLogger("hdm.link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +101,11 @@ class DataLink:
     def checks(self, table: Table) -> list[Check]:
         """Return new instances of the link's checks, for a chunk of the table that leaves the link.
 
-        Raises ``UsageError`` for a rule that does not fit the table's columns.
+        Raises ``UsageError`` for a rule that does not fit the table's columns, or the sink.
         """
-        return make_checks(self._checks, table, self.spec.checks)
+        made = make_checks(self._checks, table, self.spec.checks)
+        must_apply(made, self.sink, table)
+        return made
 
     @property
     def passes_files(self) -> bool:
@@ -208,7 +207,7 @@ class DataLink:
         tally.anew = False
         tally.digests.clear()
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
-        checks = self.checks(out.table)
+        checks = InFlight(self.checks(out.table))
         schema = payload.table.schema
         adds = chunk.subtracts_its_own and not again  # else the digests kept for the boundary are replaced
         for batch in payload.batches():
@@ -232,12 +231,11 @@ class DataLink:
             given = transform(kept) if transform else kept
             moved = self._promised(self.transform(given), given, out.table)
             tally.filtered += kept.num_rows - moved.num_rows
-            for check in checks:
-                check.observe(moved)
+            checks.look(moved)
             if moved.num_rows:
                 yield moved
         tally.anew = payload.tally.anew
-        if results := _judge(checks, out.table, chunk):
+        if results := checks.judged(out.table, chunk):
             self._found[chunk.chunk_id] = results
 
     def _promised(self, moved: pa.RecordBatch, given: pa.RecordBatch, table: Table) -> pa.RecordBatch:
@@ -263,26 +261,6 @@ class DataLink:
         failpoints.point("V1")
         held = self.sink.committed(table, lease.chunk, lease.job.info.mode)
         return held.rows if held is not None else -1
-
-
-def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]:
-    """Return the results of the checks; raise ``CheckFailed`` if a rule of severity ``error`` is violated."""
-    from hdm.state.records import CheckResult
-
-    results = []
-    for check in checks:
-        config, found = check.config, check.verdict()
-        rule = json.dumps(config.model_dump(mode="json", exclude_none=True), sort_keys=True)
-        results.append(
-            CheckResult(type(check).__name__, getattr(config, "column", None), rule, config.severity, found)
-        )
-    bad = [f"{one.kind}: {one.found}" for one in results if one.found and one.severity == "error"]
-    if bad:
-        raise CheckFailed("; ".join(bad), hint="mend the rows or the rule, then: hdm retry")
-    for one in results:
-        if one.found:
-            log.warning("%s, chunk %d: %s: %s", table.dataset.name, chunk.number, one.kind, one.found)
-    return results
 
 
 def _broken(moved: pa.RecordBatch, given: pa.RecordBatch, schema: pa.Schema) -> tuple[str, str] | None:
