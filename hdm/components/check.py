@@ -25,20 +25,21 @@ def _severity(value: object) -> object:
     return "fail" if value == "error" else value  # as hdm 0.1 called it
 
 
-Severity = Annotated[Literal["fail", "warn"], BeforeValidator(_severity)]
+Severity = Annotated[Literal["fail", "quarantine", "warn"], BeforeValidator(_severity)]
 
 
 class CheckConfig(Settings):
     """Configuration keys that every check has.
 
-    ``severity: warn`` records a broken rule without stopping the chunk.
+    ``severity: warn`` records a broken rule without stopping the chunk, ``quarantine`` sets rows aside.
     """
 
     column: str | None = None
     """Names the column that the check looks at, which the table must have; ``RowCount`` looks at none."""
     severity: Severity = "fail"
-    """What a broken rule does: ``fail`` makes the chunk dead before a row of it is visible, ``warn`` records
-    it and lets the rows pass. ``error`` is an older word for ``fail``."""
+    """What a broken rule does: ``fail`` makes the chunk dead before a row of it is visible, ``quarantine``
+    sets the rows that break it aside and loads the others, ``warn`` records it and lets the rows pass.
+    ``error`` is an older word for ``fail``."""
 
 
 class Check(ABC):
@@ -86,8 +87,9 @@ class Check(ABC):
         """Return what broke the rule, as counts and names without any row's values; None if nothing did."""
 
 
-def _tolerated(value: int | str) -> int | str:
-    share_of(value)
+def _tolerated(value: int | str | None) -> int | str | None:
+    if value is not None:
+        share_of(value)
     return value
 
 
@@ -111,9 +113,10 @@ class RowCheck(Check):
     class Config(CheckConfig):
         """Configuration keys that every check of single rows has."""
 
-        tolerate: Annotated[int | str, AfterValidator(_tolerated)] = 0
-        """How many rows of a chunk may break the rule before it counts as broken: a number of rows, or a
-        share of the chunk's rows such as ``0.5%``. Left out, none."""
+        tolerate: Annotated[int | str | None, AfterValidator(_tolerated)] = None
+        """How many rows of a chunk may break the rule before it counts as broken, or with ``severity:
+        quarantine`` be set aside before the chunk is dead: a number of rows, or a share of the chunk's rows
+        such as ``0.5%``. Left out, none, or with ``quarantine`` any number."""
 
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)
@@ -144,14 +147,22 @@ class RowCheck(Check):
         """Count the rows of one batch that break the rule."""
         self.mark(batch)
 
+    @property
+    def exceeds(self) -> bool:
+        """Whether more rows break the rule than ``tolerate`` allows."""
+        tolerate = self.config.tolerate
+        if tolerate is None:
+            return bool(self.found) and self.config.severity != "quarantine"
+        rows, share = share_of(tolerate)
+        return self.found > max(rows, share * self.rows)
+
     def verdict(self) -> str | None:
         """Return a text with the number of rows that break the rule and the first of them.
 
-        None if there are no more than ``tolerate`` allows. Rows are numbered from 1 within the chunk, after
-        the link's transform.
+        None if there are no more than ``tolerate`` allows; with ``severity: quarantine``, if there are none.
+        Rows are numbered from 1 within the chunk, after the link's transform.
         """
-        rows, share = share_of(self.config.tolerate)
-        if self.found <= max(rows, share * self.rows):
+        if not self.found or (self.config.severity != "quarantine" and not self.exceeds):
             return None
         return f"{self.found} {self.words()} ({numbered(self._named, self.found)} of the chunk)"
 

@@ -181,6 +181,9 @@ class Link(_Words):
     schema_policy: SchemaPolicy = "fail"
     """What to do where the source's columns changed since the last run: ``fail`` stops the run, ``freeze``
     leaves the table, ``discard`` its new columns, ``evolve`` adds them."""
+    quarantine: Service | None = None
+    """Where rows are set aside that a check of ``severity: quarantine`` takes out or the target refuses:
+    a file sink, ``{type, conf}``. Left out, a row that the target refuses makes its chunk dead."""
     on_dead: OnDead = "continue"
     """Whether a table with a watermark goes on past its dead chunks (``continue``) or waits for them
     (``stop``)."""
