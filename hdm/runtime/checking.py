@@ -68,14 +68,19 @@ class InFlight:
         self._checks = [check for check in checks if not check.of_table]
         self._aside = aside
         self.rows = 0
-        self.numbers: pa.Array = pa.array([], pa.int64())
+        self._last: tuple[int, int, pa.Array | None] = (1, 0, None)
+
+    @property
+    def numbers(self) -> pa.Array:
         """The numbers within the chunk of the rows that ``look`` returned last."""
+        first, count, kept = self._last
+        numbers = pa.array(range(first, first + count), pa.int64())
+        return numbers if kept is None else numbers.filter(kept)
 
     def look(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Let each check look at one batch of the chunk's rows; return the rows that go on."""
-        numbers = pa.array(range(self.rows + 1, self.rows + 1 + batch.num_rows), pa.int64())
+        self._last = (self.rows + 1, batch.num_rows, None)
         self.rows += batch.num_rows
-        self.numbers = numbers
         found: list[tuple[RowCheck, pa.Array]] = []
         for check in self._checks:
             if isinstance(check, RowCheck) and _severity(check) == "quarantine":
@@ -90,9 +95,10 @@ class InFlight:
         held = [(check, wrong.filter(out)) for check, wrong in found]
         kinds = _joined([pc.if_else(wrong, type(check).__name__, None) for check, wrong in held])
         words = _joined([pc.if_else(wrong, check.words(), None) for check, wrong in held])
-        self._aside.put(batch.filter(out), numbers.filter(out), kinds, words)
-        self.numbers = numbers.filter(pc.invert(out))
-        return batch.filter(pc.invert(out))
+        self._aside.put(batch.filter(out), self.numbers.filter(out), kinds, words)
+        kept = pc.invert(out)
+        self._last = (*self._last[:2], kept)
+        return batch.filter(kept)
 
     def judged(self, table: Table, chunk: Chunk) -> list[CheckResult]:
         """Return the results; raise ``CheckFailed`` if a rule is broken that keeps the chunk out.

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pyarrow import parquet
 
 from tests.flows.kit import Done, Place, direct, load, on_sqlite, only, shop, stage
+from tests.flows.test_checks import BLOCKS
 
 pytestmark = pytest.mark.slow
 BOOKS = "SELECT SUM(rows_extracted), SUM(rows_loaded), SUM(rows_rejected), SUM(rows_filtered) FROM hdm_chunk"
@@ -82,6 +84,13 @@ def test_rows_that_break_a_rule_are_set_aside_and_said(place: Place) -> None:
     assert last.code == 0 and "all committed" in last.err, last.said
     assert [row["reason"] for row in quarantine(place, "list", "--all", "--json").json] == ["ticket 4711"] * 3
     place.trail_holds()
+
+
+def test_the_quarantine_of_the_page(place: Place) -> None:
+    words = yaml.safe_load(BLOCKS["quarantine"])
+    words["quarantine"]["conf"]["directory"] = str(place.folder / "aside")
+    assert only(place, {**direct(place, "orders"), **words}).hdm("run").code == 1
+    assert ids(place) == sorted(ALL - DEAR)
 
 
 def on_sqlite_dump(place: Place) -> list[str]:
@@ -170,7 +179,7 @@ def test_a_target_that_refuses_every_row_is_no_matter_of_rows(place: Place) -> N
     assert place.state("SELECT DISTINCT status, rows_rejected FROM hdm_chunk") == [("dead", 0)]
 
 
-KILLS = [("Q1:1", "append"), ("Q1:2", "merge"), ("L5:2", "append"), ("V2:1", "replace")]
+KILLS = [("Q1:1", "append"), ("L5:2", "merge")]
 MORE = [
     (f"{name}:{n}", mode)
     for name in ("Q1", "L4", "L5", "V2")
@@ -201,7 +210,7 @@ def test_a_kill_between_leaves_no_row_lost_or_counted_twice(place: Place, point:
 
 
 @pytest.mark.parametrize(
-    "point", ["L4:1", "Q2:1", *(pytest.param(one, marks=pytest.mark.long) for one in ("L5:1", "Q2:2"))]
+    "point", ["Q2:1", *(pytest.param(one, marks=pytest.mark.long) for one in ("L4:1", "L5:1", "Q2:2"))]
 )
 def test_a_replay_that_is_killed_is_done_once(place: Place, point: str) -> None:
     refusing(place)
@@ -256,6 +265,21 @@ def test_a_file_that_was_changed_or_is_gone_is_not_believed(place: Place) -> Non
     parquet.write_table(table.slice(0, 1), file)
     assert "another checksum" in quarantine(place, "replay", "--json").json[0]["refused"]
     assert ids(place) == sorted(ALL - DEAR)
+
+
+def test_a_lost_state_database_forgets_no_row(place: Place) -> None:
+    refusing(place)
+    guarded(place).hdm("run")
+    on_sqlite(place.target, "DROP TRIGGER cheap")
+    assert quarantine(place, "replay").code == 1  # rows 118 and 119 are in now, 77 and 83 are not
+    for file in (place.home / ".hashmap_data_migrator").glob("state.db*"):
+        file.unlink()
+    again = place.hdm("run")
+    assert again.code == 1 and "committed but for 4 row(s) in quarantine" in again.err, again.said
+    on_sqlite(place.target, "DROP INDEX once")
+    assert quarantine(place, "replay").code == 0
+    assert ids(place) == sorted(ALL)
+    assert place.hdm("run").code == 0
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
