@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hdm.components.authoring import payload as payload
     from hdm.components.check import Check as Check
     from hdm.components.check import CheckConfig as CheckConfig
+    from hdm.components.check import RowCheck as RowCheck
     from hdm.components.ranges import Ranges as Ranges
     from hdm.components.ranges import cut as cut
     from hdm.components.registry import register as register
@@ -53,6 +54,7 @@ _HOME = {
     "Catalog": "hdm.catalog.base",
     "Check": "hdm.components.check",
     "CheckConfig": "hdm.components.check",
+    "RowCheck": "hdm.components.check",
     "Ranges": "hdm.components.ranges",
     "cut": "hdm.components.ranges",
     "declare": "hdm.components.authoring",

@@ -261,16 +261,27 @@ def _elsewhere(sink: Sink, source: Source) -> bool:
 def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:
     made: list[Any] = []
     wrong: list[ManifestError] = []
-    for kind, side in (("source", spec.source), ("sink", spec.sink)):
+    sides = [("source", spec.source), ("sink", spec.sink)]
+    if spec.quarantine is not None:
+        sides.append(("sink", spec.quarantine))
+    for kind, side in sides:
         try:
             made.append(registry.create(kind, side, profiles))
         except ManifestError as error:
             wrong.append(error)
     if wrong:
         raise ManifestErrors(wrong)
-    source, sink = made
+    source, sink, *aside = made
     parts = {"spec": spec, "source": source, "sink": sink, "checks": checks}
     link: DataLink = registry.build("data_link", spec.type, parts)
+    if spec.quarantine is not None:
+        if not isinstance(aside[0], FileSink):
+            raise registry.misplaced(
+                spec.quarantine,
+                f"quarantine: {spec.quarantine.type} writes no files",
+                "name a sink that does: FSSink, S3Sink, AzureBlobSink or StoreSink",
+            )
+        link.quarantine = aside[0]
     return link
 
 

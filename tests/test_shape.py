@@ -38,6 +38,8 @@ TESTED_ELSEWHERE = {
     "model/change": "flows/test_sync.py",
     "state/jobs/repairs": "flows/test_sync.py",
     "planning/look_ahead": "flows/test_look_ahead.py",
+    "components/row_checks": "unit/components/test_check.py",
+    "runtime/checking": "unit/runtime/test_link.py",
     "components/silence": "unit/connectors/test_half_open.py",
     "sql/server_calls": "unit/connectors/test_half_open.py",
     "planning/open_gaps": "flows/test_ways_out.py",
@@ -184,7 +186,8 @@ def test_a_change_of_the_public_face_is_shown_name_by_name(monkeypatch: pytest.M
     assert "changed: hdm.Project.run (self, *, select: " in said
     assert "to hdm.Project.run (self: hdm.Project, *, only: str) -> None" in said
     assert "new:     hdm.Check.afterwards (self)" in said
-    assert said.count("\n") == 5 and said.splitlines()[-1].startswith("Others build on these names.")
+    assert "new:     hdm.RowCheck.afterwards (self)" in said
+    assert said.count("\n") == 6 and said.splitlines()[-1].startswith("Others build on these names.")
     assert "make public" in said
 
 

@@ -4,8 +4,8 @@
 -- Q1 who ran what, with which code and manifest, and how did it end?
 SELECT run_id, resumed_from, started_by, host, env, manifest_name, manifest_sha256, git_sha, git_dirty, hdm_version, status, started_at, ended_at, error_class FROM hdm_run ORDER BY started_at DESC;
 
--- Q2 does every job balance: extracted = loaded + filtered? (must return no row; no row is set aside, a bad one stops its chunk)
-SELECT job_id, SUM(rows_extracted) AS extracted, SUM(rows_loaded) AS loaded, SUM(rows_filtered) AS filtered, SUM(rows_extracted) - SUM(rows_loaded) - SUM(rows_filtered) AS unexplained FROM hdm_chunk WHERE status IN ('committed', 'verified') AND bound_kind <> 'legacy' GROUP BY job_id HAVING SUM(rows_extracted) <> SUM(rows_loaded) + SUM(rows_filtered) OR COUNT(*) <> COUNT(rows_loaded);
+-- Q2 does every job balance: extracted = loaded + filtered + rejected? (must return no row; rejected rows lie in quarantine: hdm quarantine list)
+SELECT job_id, SUM(rows_extracted) AS extracted, SUM(rows_loaded) AS loaded, SUM(rows_filtered) AS filtered, SUM(rows_rejected) AS rejected, SUM(rows_extracted) - SUM(rows_loaded) - SUM(rows_filtered) - SUM(rows_rejected) AS unexplained FROM hdm_chunk WHERE status IN ('committed', 'verified') AND bound_kind <> 'legacy' GROUP BY job_id HAVING SUM(rows_extracted) <> SUM(rows_loaded) + SUM(rows_filtered) + SUM(rows_rejected) OR COUNT(*) <> COUNT(rows_loaded);
 
 -- Q3 where did this target row (its _hdm_chunk_id) come from?
 SELECT c.chunk_id, d.namespace, d.name, c.source_filter, j.snapshot_token, a.uri, a.sha256, c.lease_owner, j.run_id, c.sourcing_start_time FROM hdm_chunk c JOIN hdm_job j ON j.job_id = c.job_id JOIN hdm_dataset d ON d.dataset_id = j.source_dataset_id LEFT JOIN hdm_artifact a ON a.chunk_id = COALESCE(c.corr_in, c.chunk_id) AND a.state IN ('PUBLISHED', 'CONSUMED') WHERE c.chunk_id = '<chunk>';

@@ -128,7 +128,7 @@ class Said(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Event):
-    """Event ``note``, ``table.failed`` or ``table.differs``.
+    """Event ``note``, ``table.failed``, ``table.check_failed`` or ``table.differs``.
 
     ``message`` is a remark on the run, or says why a table could not be planned.
     """
@@ -230,6 +230,8 @@ class EventStream:
             self.tell(Noted(run=report.run_id, message=text))
         for text in report.failed:
             self.tell(Noted(event="table.failed", run=report.run_id, message=text))
+        for text in report.broken:
+            self.tell(Noted(event="table.check_failed", run=report.run_id, message=text))
         for text in report.unproven:
             self.tell(Noted(event="table.differs", run=report.run_id, message=text))
         self.tell(

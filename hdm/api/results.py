@@ -8,6 +8,7 @@ from typing import Any
 
 from hdm.model import Chunk
 from hdm.orchestrators.base import RunReport
+from hdm.state.queries.set_aside import SetAside
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ class RunRow:
 class TableStatus:
     """Progress of one table in a run.
 
-    ``done``, ``open``, ``dead`` and ``waived`` count chunks. ``differs`` says how the source's rows below the
+    ``done``, ``open``, ``dead`` and ``waived`` count chunks, ``set_aside`` rows that were put into
+    quarantine, whatever became of them. ``differs`` says how the source's rows below the
     watermark differ from those that were moved; empty if they do not. ``problem`` says why the table could
     not be planned; if no job of the table was ever opened, the other fields are None.
     """
@@ -110,6 +112,7 @@ class TableStatus:
     dead: int | None
     waived: int | None
     failed_checks: int | None
+    set_aside: int | None
     watermark: str | None
     differs: tuple[str, ...] | None
     problem: str | None = None
@@ -160,6 +163,8 @@ class RunStatus:
     tables: tuple[TableStatus, ...]
     processes: tuple[ProcessStatus, ...] = ()
     waived: tuple[Waiver, ...] = ()
+    quarantine: tuple[SetAside, ...] = ()
+    """Chunks of the manifest with rows in quarantine that nobody has replayed or waived."""
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -168,8 +173,9 @@ class RunStatus:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of ``hdm status``: 1 if anything is dead, failed or broken off, else 0."""
-        bad = any(one.dead or one.failed_checks for one in self.tables)
+        """The exit code of ``hdm status``: 1 if anything is dead, failed, broken off or in quarantine, else
+        0."""
+        bad = self.quarantine or any(one.dead or one.failed_checks for one in self.tables)
         return 1 if self.broken_off or bad or self.failed else 0
 
 

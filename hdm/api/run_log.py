@@ -58,6 +58,8 @@ def run_ended(report: RunReport) -> None:
         )  # fmt: skip
     for text in report.failed:
         log.error("table failed: run=%s %s", report.run_id, redact(text))
+    for text in report.broken:
+        log.error("check failed: run=%s %s", report.run_id, redact(text))
     for text in report.unproven:
         log.error("table differs: run=%s %s", report.run_id, redact(text))
     log.log(

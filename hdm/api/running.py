@@ -13,6 +13,7 @@ from hdm.api import run_log
 from hdm.api.comparing import declares, unproven
 from hdm.api.results import WorkReport
 from hdm.api.selecting import select, to_refresh
+from hdm.api.table_rules import judge
 from hdm.config.secrets import redact
 from hdm.errors import UsageError
 from hdm.orchestrators.base import RunReport, Session
@@ -124,6 +125,8 @@ def _carry_out(
     with display.observing() as observer:
         session.observer = run_log.logged(observer)
         report = _masked(made.orchestrator.run(session))
+    if proven is not None and report.exit_code == 0:
+        report = _judged(made, session, report)
     if proven is not None and report.exit_code == 0 and declares(made.specs):
         report = replace(report, unproven=tuple(map(redact, unproven(made, proven))))
         if report.unproven:
@@ -131,6 +134,19 @@ def _carry_out(
             session.state.runs.close(report.run_id, "failure", "NotEqual", said)
     run_log.run_ended(report)
     display.ended(report)
+    return report
+
+
+def _judged(made: Assembly, session: Session, report: RunReport) -> RunReport:
+    """Ask the targets about the rules for whole tables; if one is broken, the run is recorded as failed."""
+    found = judge(session.state, report.run_id, made.links, session.pipelines)
+    report = replace(
+        report,
+        broken=tuple(map(redact, found.failed)),
+        notes=(*report.notes, *map(redact, found.notes)),
+    )
+    if report.broken:
+        session.state.runs.close(report.run_id, "failure", "CheckFailed", "; ".join(report.broken))
     return report
 
 

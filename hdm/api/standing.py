@@ -48,6 +48,7 @@ def status_of(state: StateManager, plan: Plan, run: str | None) -> RunStatus | N
         tables=_tables(state.reports.job_rows(run_id), state.reports.failures(run_id)),
         processes=tuple(processes),
         waived=tuple(Waiver(**gap) for gap in state.reports.waived(*mine(plan))),
+        quarantine=tuple(one for one in state.reports.set_aside(*mine(plan)) if one.state == "open"),
     )
 
 

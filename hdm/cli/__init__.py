@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "openlineage": ("openlineage", "Send what runs have done as OpenLineage events."),
     "retry": ("retry", "Give dead chunks another chance."),
     "waive": ("retry", "Accept the gap that a dead chunk leaves, by name and with a reason."),
+    "quarantine": ("quarantine", "List, show, export, replay or waive rows that were set aside."),
     "reload": ("reload", "Read a part of a table from its source again."),
     "gc": ("gc", "Remove what dead attempts left behind, nothing else."),
     "state": ("state", "Upgrade, reconcile, import, verify or anchor the state database."),
@@ -95,8 +96,8 @@ def cli() -> None:
 
     Each flag is also read from HDM_<COMMAND>_<FLAG>, then HDM_<FLAG>: see docs/reference/variables.md.
 
-    Exit codes: 0 all committed, 1 something is dead or failed its checks, 2 a mistake in what was
-    written or asked, 3 trouble with the state database, 143 stopped on request.
+    Exit codes: 0 all committed, 1 something is dead, in quarantine or failed its checks, 2 a mistake
+    in what was written or asked, 3 trouble with the state database, 143 stopped on request.
     """
 
 

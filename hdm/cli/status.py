@@ -57,7 +57,11 @@ def _show(found: RunStatus, manifest_name: str) -> None:
     """Print the tables of a run, then their differences, failures, processes and waived gaps."""
     jobs = [one for one in found.tables if one.job is not None]
     hidden = {"job", "differs", "problem"}
-    hidden.update(name for name in ("waived", "failed_checks") if not any(getattr(one, name) for one in jobs))
+    hidden.update(
+        name
+        for name in ("waived", "failed_checks", "set_aside")
+        if not any(getattr(one, name) for one in jobs)
+    )
     shown = [
         {k: size(v) if k == "bytes" else v for k, v in asdict(one).items() if k not in hidden} for one in jobs
     ]
@@ -70,6 +74,8 @@ def _show(found: RunStatus, manifest_name: str) -> None:
         say(f"  failed: {text}")
     for text in _people(found):
         say(f"  {text}")
+    for aside in found.quarantine:
+        say(f"  quarantine: {aside.table} -> {aside.sink}: {aside.rows:,} row(s) of chunk {aside.number}")
     for gap in found.waived:
         say(f"  waived: {spell_waiver(asdict(gap))}")
 

@@ -22,13 +22,21 @@ def summarise(report: RunReport) -> None:
         say(f"  note: {text}", err=True)
     for text in report.failed:
         say(f"  failed: {text}", err=True)
+    for one in report.set_aside:
+        say(f"  quarantine: {one.table} -> {one.sink}: {one.rows:,} row(s) of chunk {one.number}", err=True)
+    for text in report.broken:
+        say(f"  failed check: {text}", err=True)
     for text in report.unproven:
         say(f"  not proven equal: {text}", err=True)
     for gap in report.waived:
         say(f"  waived: {spell_waiver(gap)}", err=True)
     gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
+    doubts = ", but a check of a table failed" if report.broken else ""
+    doubts += ", but not proven equal to the source" if report.unproven else ""
+    aside = sum(one.rows for one in report.set_aside)
+    done = f"committed but for {aside:,} row(s) in quarantine" if aside else "all committed"
     words = {
-        "success": f"all committed{gaps}{', but not proven equal to the source' if report.unproven else ''}",
+        "success": f"{done}{gaps}{doubts}",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }
@@ -37,6 +45,8 @@ def summarise(report: RunReport) -> None:
         f"{_what_moved(report)} in {report.seconds:.1f} s{_differing(report)}",
         err=True,
     )
+    if report.set_aside:
+        say("  rows in quarantine: see hdm quarantine list; then replay or waive them", err=True)
     if any("dead" in job.chunks for job in report.jobs):
         say("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
 

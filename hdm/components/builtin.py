@@ -175,7 +175,13 @@ BUILTIN: Final[dict[str, dict[str, str]]] = {
         "hdm.state.backends",
     ),
     "data_link": {"DataLink": "hdm.runtime.link"},
-    "check": dict.fromkeys(("NotNull", "Range", "Unique", "RowCount"), "hdm.components.check"),
+    "check": {
+        **dict.fromkeys(
+            ("NotNull", "Range", "Length", "Pattern", "AcceptedValues", "InFile"), "hdm.components.row_checks"
+        ),
+        **dict.fromkeys(("Unique", "RowCount", "Freshness", "InTable"), "hdm.sql.table_checks"),
+        "Expression": "hdm.runtime.expression",
+    },
     "dialect": {name: f"hdm.dialects.{module}" for module, name in HOMES.values()},
     "format": {name: f"hdm.files.formats.{module}" for module, name in _FORMATS.items()},
     "store": {name: f"hdm.files.stores.{module}" for name, module in _STORES.values()},

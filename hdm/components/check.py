@@ -1,30 +1,45 @@
-"""The Check template, a rule that rows must obey on their way to the sink; and the built-in checks."""
+"""The templates of checks: Check, a rule that rows must obey on their way to the sink, and RowCheck."""
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from hdm.components.settings import Settings
 from hdm.errors import UsageError
-from hdm.model import Table
+from hdm.model import Column, Table
+
+_TOLERANCE = re.compile(r"(\d+(?:\.\d+)?(?=%)|\d+)(%?)\Z", re.ASCII)
+
+NAMED = 5
+"""How many rows a verdict names by their numbers; of the others it says how many there are."""
+
+
+def _severity(value: object) -> object:
+    return "fail" if value == "error" else value  # as hdm 0.1 called it
+
+
+Severity = Annotated[Literal["fail", "quarantine", "warn"], BeforeValidator(_severity)]
 
 
 class CheckConfig(Settings):
     """Configuration keys that every check has.
 
-    ``severity: warn`` records a broken rule without stopping the chunk.
+    ``severity: warn`` records a broken rule without stopping the chunk, ``quarantine`` sets rows aside.
     """
 
     column: str | None = None
     """Names the column that the check looks at, which the table must have; ``RowCount`` looks at none."""
-    severity: Literal["error", "warn"] = "error"
-    """What a broken rule does: ``error`` makes the chunk fail, ``warn`` records it and lets the rows pass."""
+    severity: Severity = "fail"
+    """What a broken rule does: ``fail`` makes the chunk dead before a row of it is visible, ``quarantine``
+    sets the rows that break it aside and loads the others, ``warn`` records it and lets the rows pass.
+    ``error`` is an older word for ``fail``."""
 
 
 class Check(ABC):
@@ -38,13 +53,30 @@ class Check(ABC):
     def __init__(self, config: Any, table: Table) -> None:
         self.config = config
         self.table = table
-        named = getattr(config, "column", None)
-        names = [column.name for column in table.columns]
-        if named is not None and named not in names:
-            raise UsageError(
-                f"check {type(self).__name__}: {table.dataset.name} has no column {named!r}",
-                hint="column names one of: " + ", ".join(names),
+        if (name := getattr(config, "column", None)) is not None:
+            self.has_column(name)
+
+    def has_column(self, name: str) -> Column:
+        """Return the table's column of that name; raise ``UsageError`` if there is none."""
+        names = [column.name for column in self.table.columns]
+        if name not in names:
+            raise self.refused(
+                f"{self.table.dataset.name} has no column {name!r}",
+                "column names one of: " + ", ".join(names),
             )
+        return self.table.column(name)
+
+    def refused(self, why: str, hint: str) -> UsageError:
+        """Return the error that says why the rule cannot be applied to the table, for the caller to raise."""
+        return UsageError(f"check {type(self).__name__}: {why}", hint=hint)
+
+    @property
+    def of_table(self) -> bool:
+        """True if the rule is about the whole table, asked of the target after the load, not of a chunk.
+
+        False by default.
+        """
+        return False
 
     @abstractmethod
     def observe(self, batch: pa.RecordBatch) -> None:
@@ -55,129 +87,100 @@ class Check(ABC):
         """Return what broke the rule, as counts and names without any row's values; None if nothing did."""
 
 
-class NotNull(Check):
-    """Check that a column contains no NULL."""
+def _tolerated(value: int | str | None) -> int | str | None:
+    if value is not None:
+        share_of(value)
+    return value
+
+
+def share_of(value: int | str) -> tuple[int, float]:
+    """Return a number of rows, and a share of all rows, that ``tolerate`` allows; one of the two is 0.
+
+    ``value`` is a number of rows or a text such as ``0.5%``. Raises ``ValueError`` for anything else.
+    """
+    found = _TOLERANCE.match(str(value).strip())
+    if found is None or (found[2] and float(found[1]) > 100):
+        raise ValueError("write a number of rows, 0 or more, or a share from 0% to 100% such as 0.5%")
+    return (0, float(found[1]) / 100) if found[2] else (int(found[1]), 0.0)
+
+
+class RowCheck(Check):
+    """Tests each row by itself, so that the verdict names the rows that break the rule.
+
+    A subclass says which rows of a batch break the rule; rows are counted and named here.
+    """
 
     class Config(CheckConfig):
-        """Configuration of ``NotNull``: ``column`` is the column that must not be NULL."""
+        """Configuration keys that every check of single rows has."""
 
-        column: str
-        """Names the column that must not hold NULL."""
-
-    def __init__(self, config: Any, table: Table) -> None:
-        super().__init__(config, table)
-        self.nulls = 0
-
-    def observe(self, batch: pa.RecordBatch) -> None:
-        """Count the NULLs in the column of one batch."""
-        self.nulls += batch.column(self.config.column).null_count
-
-    def verdict(self) -> str | None:
-        """Return a text with the number of NULLs in the chunk; None if there were none."""
-        return f"{self.nulls} NULLs in {self.config.column}" if self.nulls else None
-
-
-class Range(Check):
-    """Check that a column's values lie between ``min`` and ``max``, both included; NULLs pass."""
-
-    class Config(CheckConfig):
-        """Configuration of ``Range``: ``column``, and at least one of ``min`` and ``max``."""
-
-        column: str
-        """Names the column whose values must lie within the bounds; NULLs pass."""
-        min: float | int | str | None = None
-        """Least value that is allowed, a number or the text of one of the column's type; left out, none. One
-        bound is needed."""
-        max: float | int | str | None = None
-        """Greatest value that is allowed, written as ``min`` is; left out, none."""
-
-    def __init__(self, config: Any, table: Table) -> None:
-        super().__init__(config, table)
-        self.outside = 0
-        pairs = ((config.min, pc.less), (config.max, pc.greater))
-        self.limits = [(self._limit(bound), compare) for bound, compare in pairs if bound is not None]
-        if not self.limits:
-            raise UsageError(f"check Range of {config.column} has no bound", hint="write min or max")
-
-    def _limit(self, bound: Any) -> pa.Scalar:
-        column = self.table.column(self.config.column)
-        try:
-            return pa.scalar(str(bound)).cast(column.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise UsageError(
-                f"check Range: {bound!r} is no value of column {column.name} ({column.type})",
-                hint="write a bound of the column's type",
-            ) from None
-
-    def observe(self, batch: pa.RecordBatch) -> None:
-        """Count the values of one batch that are out of range."""
-        values = batch.column(self.config.column)
-        for limit, compare in self.limits:
-            self.outside += pc.sum(pc.cast(compare(values, limit), pa.int64())).as_py() or 0
-
-    def verdict(self) -> str | None:
-        """Return a text with the number of values out of range; None if there were none."""
-        return f"{self.outside} values of {self.config.column} out of range" if self.outside else None
-
-
-class Unique(Check):
-    """Check that no value of a column occurs twice within a chunk; NULLs are not compared."""
-
-    class Config(CheckConfig):
-        """Configuration of ``Unique``: ``column`` is the column whose values must differ."""
-
-        column: str
-        """Names the column in which no value may stand twice within one chunk; NULLs are not compared."""
-
-    def __init__(self, config: Any, table: Table) -> None:
-        super().__init__(config, table)
-        self.parts: list[pa.Array] = []
-
-    def observe(self, batch: pa.RecordBatch) -> None:
-        """Keep the column's values of one batch; ``verdict`` compares them all."""
-        self.parts.append(batch.column(self.config.column).drop_null())
-
-    def verdict(self) -> str | None:
-        """Return a text with the number of duplicate values in the chunk; None if there were none."""
-        if not self.parts:
-            return None
-        values = pa.chunked_array(self.parts)
-        again = len(values) - int(pc.count_distinct(values).as_py())
-        return f"{again} values of {self.config.column} come again" if again else None
-
-
-class RowCount(Check):
-    """Check that each chunk has at least ``min`` and at most ``max`` rows."""
-
-    class Config(CheckConfig):
-        """Configuration of ``RowCount``: ``min`` and ``max``, in rows, both included."""
-
-        min: int = 0
-        """Least number of rows that a chunk may have."""
-        max: int | None = None
-        """Greatest number of rows that a chunk may have; left out, any number."""
+        tolerate: Annotated[int | str | None, AfterValidator(_tolerated)] = None
+        """How many rows of a chunk may break the rule before it counts as broken, or with ``severity:
+        quarantine`` be set aside before the chunk is dead: a number of rows, or a share of the chunk's rows
+        such as ``0.5%``. Left out, none, or with ``quarantine`` any number."""
 
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)
         self.rows = 0
+        self.found = 0
+        self._named: list[int] = []
+
+    @abstractmethod
+    def broken(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return one boolean for each row of a batch: true where the row breaks the rule; NULL is false."""
+
+    @abstractmethod
+    def words(self) -> str:
+        """Return what broken rows are called behind their number, e.g. ``NULLs in cents``; no values."""
+
+    def mark(self, batch: pa.RecordBatch) -> pa.Array:
+        """Count and remember the rows of a batch that break the rule; return what ``broken`` does."""
+        wrong = pc.fill_null(self.broken(batch), False)
+        count = int(wrong.true_count)
+        if count and len(self._named) < NAMED:
+            places = pc.indices_nonzero(wrong).slice(0, NAMED - len(self._named))
+            self._named += [self.rows + 1 + place for place in places.to_pylist()]
+        self.rows += batch.num_rows
+        self.found += count
+        return wrong
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Add the rows of one batch to the chunk's count."""
-        self.rows += batch.num_rows
+        """Count the rows of one batch that break the rule."""
+        self.mark(batch)
+
+    @property
+    def exceeds(self) -> bool:
+        """Whether more rows break the rule than ``tolerate`` allows."""
+        tolerate = self.config.tolerate
+        if tolerate is None:
+            return bool(self.found) and self.config.severity != "quarantine"
+        rows, share = share_of(tolerate)
+        return self.found > max(rows, share * self.rows)
 
     def verdict(self) -> str | None:
-        """Return a text with the chunk's number of rows if that is out of bounds; else None."""
-        high = self.config.max
-        if self.rows < self.config.min or (high is not None and self.rows > high):
-            return f"{self.rows} rows, expected {self.config.min} to {high if high is not None else 'any'}"
-        return None
+        """Return a text with the number of rows that break the rule and the first of them.
+
+        None if there are no more than ``tolerate`` allows; with ``severity: quarantine``, if there are none.
+        Rows are numbered from 1 within the chunk, after the link's transform.
+        """
+        if not self.found or (self.config.severity != "quarantine" and not self.exceeds):
+            return None
+        return f"{self.found} {self.words()} ({numbered(self._named, self.found)} of the chunk)"
+
+
+def numbered(first: Sequence[int], count: int) -> str:
+    """Return in words which rows are meant: the ``first`` ones by number, and how many more there are."""
+    if count == 1:
+        return f"row {first[0]}"
+    told, more = [str(number) for number in first], count - len(first)
+    last = f"{more} more" if more else told.pop()
+    return f"rows {', '.join(told)} and {last}"
 
 
 def make_checks(classes: Mapping[str, type[Check]], table: Table, specs: Any) -> list[Check]:
     """Return a new instance of each check that a link declares, for one chunk.
 
     ``specs`` are the entries of the link's ``checks:``; ``classes`` has the class of each entry's ``type``.
-    Raises ``UsageError`` for a column that the table does not have, or a bound that its type cannot hold.
+    Raises ``UsageError`` for a column that the table does not have, or a rule that does not fit its type.
     """
     made = []
     for spec in specs:

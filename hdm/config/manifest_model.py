@@ -78,8 +78,8 @@ class CheckWords(_Words):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     type: Annotated[str, Field(min_length=1)]
-    """Class name of the check: ``NotNull``, ``Range``, ``Unique``, ``RowCount`` or a plugin's. The check's
-    own keys stand beside ``type``.
+    """Class name of the check, in any spelling: ``NotNull``, ``Unique``, ... or a plugin's; ``hdm
+    components`` lists them. The check's own keys stand beside ``type``.
     """
 
 
@@ -181,6 +181,9 @@ class Link(_Words):
     schema_policy: SchemaPolicy = "fail"
     """What to do where the source's columns changed since the last run: ``fail`` stops the run, ``freeze``
     leaves the table, ``discard`` its new columns, ``evolve`` adds them."""
+    quarantine: Service | None = None
+    """Where rows are set aside that a check of ``severity: quarantine`` takes out or the target refuses:
+    a file sink, ``{type, conf}``. Left out, a row that the target refuses makes its chunk dead."""
     on_dead: OnDead = "continue"
     """Whether a table with a watermark goes on past its dead chunks (``continue``) or waits for them
     (``stop``)."""

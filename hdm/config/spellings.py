@@ -202,7 +202,11 @@ def _link(entry: LocatedDict, problems: Problems) -> LocatedDict:
         one = PlacedList(file=entry.file, place=at)
         one.add(entry["checks"], at)
         out["checks"] = one
-    for key in ("checks", "watermark", "chunk", "limits"):
+    if out.get("quarantine") is not None:
+        shaped = _service(out["quarantine"], entry.value_at("quarantine"), "quarantine", problems)
+        if shaped is not None:
+            out["quarantine"] = shaped
+    for key in ("checks", "watermark", "chunk", "limits", "quarantine"):
         if key in out and out[key] is None:
             del out[key]
     return out

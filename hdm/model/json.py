@@ -89,13 +89,14 @@ def receipt_to_json(receipt: Receipt) -> str:
 def receipt_from_json(text: str) -> Receipt:
     """Return the receipt for a JSON text that ``receipt_to_json`` wrote."""
     body = json.loads(text)
-    body.pop("rejected", None)  # of hdm 0.1: always 0, as nothing rejects single rows
+    if body.get("quarantine") is not None:
+        body["quarantine"] = StagedFile(**body["quarantine"])
     body["files"] = tuple(StagedFile(**f) for f in body["files"])
     body["boundary_digests"] = tuple(body["boundary_digests"])
     return Receipt(**body)
 
 
-_LATER = frozenset({"again", "anew", "relation", "rows_in_all"})
+_LATER = frozenset({"again", "anew", "relation", "rows_in_all", "quarantine"})
 """Fields that later versions added; omitted while they are unset, so that the JSON of older values does not
 change."""
 
@@ -106,7 +107,7 @@ def _fields(value: Any) -> dict[str, Any]:
     return {
         name: held
         for name, held in found.items()
-        if name not in _LATER or not (held is None or held is False)
+        if not (name in _LATER and (held is None or held is False)) and not (name == "rejected" and not held)
     }
 
 

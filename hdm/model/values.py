@@ -238,7 +238,8 @@ class Chunk:
 class Receipt:
     """A sink's proof of the rows that it wrote for one chunk.
 
-    ``rows`` were written, ``filtered`` were left out; ``extracted`` is their sum. ``sha256`` is the digest of
+    ``rows`` were written, ``filtered`` were left out, ``rejected`` were set aside into the file
+    ``quarantine``; ``extracted`` is their sum. ``sha256`` is the digest of
     a file's bytes (of several files: of their digests), None from sinks that compute none. ``location`` tells
     people where the rows are. ``boundary_digests`` are the row digests of a boundary chunk (see ``Chunk``).
     ``adopted``: another attempt had written the chunk already. ``anew``: the chunk's snapshot no longer
@@ -257,6 +258,8 @@ class Receipt:
     boundary_digests: tuple[str, ...] = ()
     adopted: bool = False
     anew: bool = False
+    rejected: int = 0
+    quarantine: StagedFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,8 @@ class Tally:
     bytes: int = 0
     digests: list[str] = field(default_factory=list)
     anew: bool = False
+    rejected: int = 0
+    quarantine: StagedFile | None = None
 
     def complete(self, receipt: Receipt) -> Receipt:
         """Return the receipt with the link's counts added.
@@ -293,8 +298,10 @@ class Tally:
         A sink calls this before it writes the receipt into its ledger, so that the ledger alone can restore
         the state database.
         """
-        extracted, digests = self.extracted or receipt.rows + self.filtered, tuple(self.digests)
+        extracted = self.extracted or receipt.rows + self.filtered + self.rejected
+        digests = tuple(self.digests)
         counts: dict[str, Any] = {"filtered": self.filtered, "anew": self.anew}
+        counts |= {"rejected": self.rejected, "quarantine": self.quarantine}
         return replace(receipt, extracted=extracted, boundary_digests=digests, **counts)
 
 
@@ -351,6 +358,8 @@ class LinkSpec:
     validate: Mapping[str, Any] = field(default_factory=dict)
     """How the target is compared with the source, as the manifest's ``validate:`` says; empty if it does
     not."""
+    quarantine: ComponentSpec | None = None
+    """The file sink into whose store rows are set aside; None if none are."""
     one_of_many: bool = False
     """Whether a template made the link: an error in its table then does not keep the template's other links
     from moving."""

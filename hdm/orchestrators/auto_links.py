@@ -18,6 +18,7 @@ from hdm.config.located import LocatedDict, Place
 from hdm.config.manifest_model import Component, Template
 from hdm.errors import UsageError
 from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
+from hdm.planning.manifest import spec_of
 from hdm.planning.plan import link_key, validate_words
 from hdm.sql.cursor import LATER
 
@@ -141,6 +142,7 @@ def make_link(
         checks=tuple(check.model_dump() for check in template.checks),
         schema_policy=template.schema_policy,
         on_dead=template.on_dead,
+        quarantine=spec_of(template.quarantine, "quarantine") if template.quarantine else None,
         allow_loss=allowed if isinstance(allowed, bool) else tuple(allowed),
         threads=template.threads,
         limits=template.limits.model_dump(exclude_none=True) if template.limits else {},

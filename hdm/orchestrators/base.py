@@ -28,6 +28,7 @@ from hdm.runtime.shares import share_pace, wanted_workers
 from hdm.runtime.thread_engine import Observer, ThreadEngine
 from hdm.state import RunInfo, StateManager
 from hdm.state.queries.reports import TableReport
+from hdm.state.queries.set_aside import SetAside
 
 
 class OrchestratorConfig(Settings):
@@ -61,6 +62,11 @@ class RunReport:
     unproven: tuple[str, ...] = ()
     """Tables that ``validate:`` found to differ from their source, or could not compare: each with what was
     found."""
+    set_aside: tuple[SetAside, ...] = ()
+    """Chunks of this run's manifest with rows in quarantine that nobody has replayed or waived, whichever run
+    put them there."""
+    broken: tuple[str, ...] = ()
+    """Rules of ``checks:`` about whole tables that the targets break, or could not be asked about."""
 
     @property
     def tables(self) -> tuple[TableReport, ...]:
@@ -84,12 +90,12 @@ class RunReport:
     def exit_code(self) -> int:
         """The exit code: 0 if all is committed, 1 if not, 143 if the run was told to stop.
 
-        1 means that a chunk is dead, a check on rows failed, work is left, or a target differs from its
-        source.
+        1 means that a chunk is dead, a check failed, rows are set aside, work is left, or a target differs
+        from its source.
         """
         if self.stopped:
             return 143
-        return 0 if self.status == "success" and not self.unproven else 1
+        return 0 if self.status == "success" and not (self.unproven or self.broken or self.set_aside) else 1
 
 
 @dataclass(slots=True)
@@ -239,7 +245,12 @@ class Orchestrator(ABC):
         status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
         for key, text in planner.failed.items():
             state.jobs.note_failure(run_id, key, text)
-        if not joined:
+        mine = (session.info.manifest_name, session.info.env, list(session.links))
+        aside = tuple(one for one in state.reports.set_aside(*mine) if one.state == "open")
+        if not joined and good and aside:
+            said = f"{sum(one.rows for one in aside)} rows are set aside"
+            state.runs.close(run_id, "failure", "RowsSetAside", said)
+        elif not joined:
             state.runs.close(run_id, status)
         return RunReport(
             run_id,
@@ -250,8 +261,7 @@ class Orchestrator(ABC):
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
             ends=_ends(session),
-            waived=tuple(
-                state.reports.waived(session.info.manifest_name, session.info.env, list(session.links))
-            ),
+            waived=tuple(state.reports.waived(*mine)),
+            set_aside=aside,
             differing=tuple(sorted(set(planner.differing))),
         )

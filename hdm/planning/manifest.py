@@ -235,8 +235,14 @@ def _settle(link: L, given: LocatedDict, problems: Problems) -> L:
     checks = [
         _check(check, raw, problems) for check, raw in zip(link.checks, given.get("checks", ()), strict=True)
     ]
+    aside = link.quarantine
+    if aside is not None:
+        _refuse_secrets(given["quarantine"]["conf"], problems)
+        aside = _typed(aside, given["quarantine"], "sink", problems)
+        aside = aside.model_copy(update={"conf": given["quarantine"]["conf"]})
     return link.model_copy(
         update={
+            "quarantine": aside,
             "source": Component(
                 name=link.source.name,
                 type=_class_name(link.source.type, source, "source", problems),

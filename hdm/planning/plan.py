@@ -254,6 +254,7 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         checks=tuple(check.model_dump() for check in link.checks),
         schema_policy=link.schema_policy,
         on_dead=link.on_dead,
+        quarantine=spec_of(link.quarantine, "quarantine") if link.quarantine else None,
         allow_loss=allowed if isinstance(allowed, bool) else tuple(allowed),
         type=link.type,
         threads=(batch.threads if batch else None) or link.threads,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
@@ -15,17 +13,19 @@ from hdm.arrow.batches import KnownRows, row_tokens
 from hdm.components.check import Check, make_checks
 from hdm.components.sink import Sink
 from hdm.components.source import Source
-from hdm.errors import BrokenContract, CheckFailed
+from hdm.errors import BrokenContract
 from hdm.model import Attempt, Chunk, LinkSpec, Origin, Payload, Receipt, Table
 from hdm.runtime import column_lineage
+from hdm.runtime.bisecting import ABOUT_ROWS, load_others
+from hdm.runtime.checking import Sieve, must_apply
 from hdm.runtime.rate_limit import Pace
 from hdm.runtime.transform import Transform
+from hdm.sql.sink import SqlSink
 
 if TYPE_CHECKING:
+    from hdm.files.sink import FileSink
     from hdm.state import Lease, StateManager
     from hdm.state.records import CheckResult
-
-log = logging.getLogger("hdm.link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class DataLink:
         self.sink = sink
         self.grows = False
         """Whether to add columns to the target that the source has gained."""
+        self.quarantine: FileSink | None = None
+        """The file sink into whose store rows are set aside; None if none are."""
         self._checks = checks or {}
         self.pace = Pace(spec.limits)
         """The rate limit of the source, shared by all its links: see ``shares.share_pace``."""
@@ -104,9 +106,11 @@ class DataLink:
     def checks(self, table: Table) -> list[Check]:
         """Return new instances of the link's checks, for a chunk of the table that leaves the link.
 
-        Raises ``UsageError`` for a rule that does not fit the table's columns.
+        Raises ``UsageError`` for a rule that does not fit the table's columns, or the sink.
         """
-        return make_checks(self._checks, table, self.spec.checks)
+        made = make_checks(self._checks, table, self.spec.checks)
+        must_apply(made, self.sink, table, self.quarantine)
+        return made
 
     @property
     def passes_files(self) -> bool:
@@ -115,7 +119,8 @@ class DataLink:
         False with a limit of rows or bytes a second, which is applied batch by batch.
         """
         own = type(self).transform is not DataLink.transform
-        return not (self.spec.transform or self.spec.checks or own or self.pace.is_set)
+        looks = self.spec.transform or self.spec.checks or own or self.quarantine is not None
+        return not (looks or self.pace.is_set)
 
     @property
     def makes_rows_of_its_own(self) -> bool:
@@ -153,6 +158,27 @@ class DataLink:
         return Published(receipt, rows, self._found.pop(lease.chunk_id, ()))
 
     def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
+        mode, store = lease.job.info.mode, self.quarantine.store if self.quarantine is not None else None
+        sieve = Sieve(lambda: self.checks(table), store, table, lease.chunk, attempt.number)
+        payload = self._read(lease, table, attempt, state, sieve)
+        try:
+            receipt = self.sink.write(table, lease.chunk, attempt, payload, mode)
+        except ABOUT_ROWS:
+            if store is None or not isinstance(self.sink, SqlSink):
+                raise
+            sieve.finishes = False
+            payload = self._read(lease, table, attempt, state, sieve)
+            receipt = load_others(self.sink, table, lease.chunk, attempt, mode, payload, sieve)
+        finally:
+            sieve.drop()
+        if receipt.adopted:
+            return receipt
+        return payload.tally.complete(receipt)
+
+    def _read(
+        self, lease: Lease, table: Table, attempt: Attempt, state: StateManager, sieve: Sieve
+    ) -> Payload:
+        """Return the chunk's rows as the sink gets them, to be read once."""
         payload = self.source.read(lease.job.info.source, lease.chunk)
         info = lease.job.info
         # Appending a row that was changed in place would store it twice; a merge needs the new version.
@@ -164,11 +190,7 @@ class DataLink:
             seen = KnownRows(
                 state.watermarks.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ()
             )
-        payload = self._through(payload, table, lease.chunk, attempt, seen, key, again=again)
-        receipt = self.sink.write(table, lease.chunk, attempt, payload, info.mode)
-        if receipt.adopted:
-            return receipt
-        return payload.tally.complete(receipt)
+        return self._through(payload, table, lease.chunk, attempt, seen, key, sieve=sieve, again=again)
 
     def _through(
         self,
@@ -179,13 +201,15 @@ class DataLink:
         seen: KnownRows | None,
         key: Sequence[str] = (),
         *,
+        sieve: Sieve | None = None,
         again: bool = False,
     ) -> Payload:
         """Return the payload with its batches counted, compared with the schema, transformed and checked."""
+        sieve = sieve or Sieve(lambda: self.checks(table), None, table, chunk, attempt.number)
         keeps_files = payload.files and self.passes_files and seen is None and not chunk.boundary
         through = Payload(
             table,
-            lambda: self._batches(payload, through, chunk, attempt, seen, key, again=again),
+            lambda: self._batches(payload, through, chunk, attempt, seen, key, sieve, again=again),
             files=payload.files if keeps_files else (),
             open=payload.open if keeps_files else None,
             confirm=payload.confirm if keeps_files else None,
@@ -199,16 +223,17 @@ class DataLink:
         chunk: Chunk,
         attempt: Attempt,
         seen: KnownRows | None,
-        key: Sequence[str] = (),
+        key: Sequence[str],
+        sieve: Sieve,
         *,
         again: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         tally = out.tally
-        tally.extracted = tally.filtered = tally.bytes = 0
+        tally.extracted = tally.filtered = tally.rejected = tally.bytes = 0
         tally.anew = False
         tally.digests.clear()
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
-        checks = self.checks(out.table)
+        checks = sieve.begin()
         schema = payload.table.schema
         adds = chunk.subtracts_its_own and not again  # else the digests kept for the boundary are replaced
         for batch in payload.batches():
@@ -232,13 +257,16 @@ class DataLink:
             given = transform(kept) if transform else kept
             moved = self._promised(self.transform(given), given, out.table)
             tally.filtered += kept.num_rows - moved.num_rows
-            for check in checks:
-                check.observe(moved)
-            if moved.num_rows:
-                yield moved
+            going = checks.look(moved)
+            tally.rejected += moved.num_rows - going.num_rows
+            if going.num_rows:
+                yield going
         tally.anew = payload.tally.anew
-        if results := _judge(checks, out.table, chunk):
+        if results := checks.judged(out.table, chunk):
             self._found[chunk.chunk_id] = results
+        tally.quarantine = sieve.end(attempt.check)
+        if tally.quarantine is not None:
+            failpoints.point("Q1")
 
     def _promised(self, moved: pa.RecordBatch, given: pa.RecordBatch, table: Table) -> pa.RecordBatch:
         """Return the batch that ``transform`` made of ``given``, if it has the promised columns and types.
@@ -263,26 +291,6 @@ class DataLink:
         failpoints.point("V1")
         held = self.sink.committed(table, lease.chunk, lease.job.info.mode)
         return held.rows if held is not None else -1
-
-
-def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]:
-    """Return the results of the checks; raise ``CheckFailed`` if a rule of severity ``error`` is violated."""
-    from hdm.state.records import CheckResult
-
-    results = []
-    for check in checks:
-        config, found = check.config, check.verdict()
-        rule = json.dumps(config.model_dump(mode="json", exclude_none=True), sort_keys=True)
-        results.append(
-            CheckResult(type(check).__name__, getattr(config, "column", None), rule, config.severity, found)
-        )
-    bad = [f"{one.kind}: {one.found}" for one in results if one.found and one.severity == "error"]
-    if bad:
-        raise CheckFailed("; ".join(bad), hint="mend the rows or the rule, then: hdm retry")
-    for one in results:
-        if one.found:
-            log.warning("%s, chunk %d: %s: %s", table.dataset.name, chunk.number, one.kind, one.found)
-    return results
 
 
 def _broken(moved: pa.RecordBatch, given: pa.RecordBatch, schema: pa.Schema) -> tuple[str, str] | None:

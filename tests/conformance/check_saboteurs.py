@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ConfigDict
 
-from hdm.components.check import Range
+from hdm.components.row_checks import Range
 
 
 class Complains(Range):
@@ -36,9 +36,8 @@ class Remembers(Range):
     before = 0
 
     def verdict(self) -> str | None:
-        type(self).before += self.outside
-        self.outside = self.before
-        return super().verdict()
+        type(self).before += self.found
+        return f"{self.before} values out of range" if self.before else None
 
 
 class Quotes(Range):

@@ -14,7 +14,8 @@ import pytest
 
 from hdm import declare, testing
 from hdm.catalog.patterns import Selection
-from hdm.components.check import Check, Range
+from hdm.components.check import Check
+from hdm.components.row_checks import Range
 from hdm.connectors.sqlite import SQLiteCatalog, SQLiteProfile, SQLiteSink, SQLiteSource
 from hdm.dialects.postgres import PostgresDialect
 from hdm.dialects.sqlite import SQLiteDialect

@@ -121,9 +121,9 @@ def _ledger_is_the_state(shop: Shop, damage: Damage) -> None:
 def _books_balance(shop: Shop, damage: Damage) -> None:
     query = shop.state.query
     for job, unexplained in query(
-        "SELECT job_id, SUM(rows_extracted) - SUM(rows_loaded) - SUM(rows_filtered) "
+        "SELECT job_id, SUM(rows_extracted) - SUM(rows_loaded) - SUM(rows_filtered) - SUM(rows_rejected) "
         "FROM hdm_chunk WHERE status IN ('committed', 'verified') GROUP BY job_id "
-        "HAVING SUM(rows_extracted) <> SUM(rows_loaded) + SUM(rows_filtered)"
+        "HAVING SUM(rows_extracted) <> SUM(rows_loaded) + SUM(rows_filtered) + SUM(rows_rejected)"
     ):
         damage.breaks.append(f"job {job[:12]}: {unexplained} rows unexplained")
     for chunk_id, count in query(

@@ -86,7 +86,7 @@ class Place:
     def hdm(self, *words: str, env: Mapping[str, str] | None = None) -> Done:
         """``hdm VERB ...`` on this project, in this process: ``words`` are the verb and options."""
         verb, *rest = words
-        before = {"lineage": 1, "reload": 1, "catalog": 1}.get(verb, 0) + (verb in ("state",))
+        before = {"lineage": 1, "reload": 1, "catalog": 1}.get(verb, 0) + (verb in ("state", "quarantine"))
         done = run([verb, *rest[:before], *self.args, *rest[before:]], {**self.env, **(env or {})})
         if verb in ("run", "retry", "reload", "waive", "gc") and not self.tampered:
             self.trail_holds()

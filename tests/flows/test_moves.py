@@ -152,7 +152,7 @@ def test_a_waived_gap_lets_the_watermark_pass(place: Place) -> None:
     assert dead.code == 1
     (row,) = dead.json
     assert (row["table"], row["error"], row["attempts"]) == ("orders", "CheckFailed", 1)
-    assert row["message"] == "NotNull: 1 NULLs in cents"
+    assert row["message"] == "NotNull: 1 NULLs in cents (row 5 of the chunk)"
     assert place.hdm("status").code == 1
     held = len(place.rows("orders"))
     assert 0 < held < 250
@@ -176,9 +176,15 @@ def test_a_dead_chunk_is_retried_once_mended(place: Place) -> None:
 
 
 CHECKS = [
-    ({"type": "NotNull", "column": "changed"}, "5 NULLs in changed"),
-    ({"type": "Range", "column": "id", "min": 10, "max": 240}, "19 values of id out of range"),
-    ({"type": "Unique", "column": "customer"}, "243 values of customer come again"),
+    (
+        {"type": "NotNull", "column": "changed"},
+        "5 NULLs in changed (rows 1, 51, 101, 151 and 201 of the chunk)",
+    ),
+    (
+        {"type": "Range", "column": "id", "min": 10, "max": 240},
+        "19 values of id out of range (rows 1, 2, 3, 4, 5 and 14 more of the chunk)",
+    ),
+    ({"type": "Unique", "column": "customer", "over": "chunk"}, "243 values of customer come again"),
     ({"type": "RowCount", "max": 100}, "250 rows, expected 0 to 100"),
 ]
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from hdm.model import Chunk, Receipt
 from hdm.state.aggregates.base import Aggregate
+from hdm.state.chunks import check_results
 from hdm.state.jobs import follow, gaps, giving_up, jobs, replacing, sites
 from hdm.state.queries import audit
-from hdm.state.records import Job, JobInfo
+from hdm.state.records import CheckResult, Job, JobInfo
 from hdm.state.tx import named_leases
 
 
@@ -28,6 +29,10 @@ class Jobs(Aggregate):
     def reread(self, job: Job) -> Job:
         """Return a job as it is recorded now, even if it is closed."""
         return jobs.reread(self._base, job)
+
+    def record_checks(self, job: Job, run_id: str, results: Sequence[CheckResult]) -> None:
+        """Record the results of checks about a job's whole table, as an event of the run ``run_id``."""
+        check_results.record_of_table(self._base, job, run_id, results)
 
     def last_closed(self, pipeline_key: str) -> Job | None:
         """Return the pipeline's newest job that was closed with success; None if there is none."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hdm.state.aggregates.base import Aggregate
-from hdm.state.jobs import operators, repairs
+from hdm.state.jobs import operators, quarantine, repairs
 
 
 class Operators(Aggregate):
@@ -33,6 +33,15 @@ class Operators(Aggregate):
         The watermark may then pass the chunk. Raises ``IllegalTransition`` if the chunk is not dead.
         """
         operators.waive(self._base, chunk_id, by, reason)
+
+    def decide_rows(
+        self, job_id: str, chunk_id: str, what: str, by: str, reason: str | None, rows: int
+    ) -> bool:
+        """Record that rows of a chunk that were set aside were ``replayed`` or ``waived``, by whom and why.
+
+        Returns False if that was decided before. Raises ``IllegalTransition`` if the chunk is not committed.
+        """
+        return quarantine.decide(self._base, job_id, chunk_id, what, by, reason, rows)
 
     def dead(self, *, run_id: str | None = None, job_id: str | None = None) -> list[dict[str, Any]]:
         """Return dead chunks with their errors, as dictionaries: those of one run, of one job, or all."""

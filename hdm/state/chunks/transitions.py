@@ -33,7 +33,7 @@ _FENCED = (
     chunk.c.lease_owner == bindparam("worker"),
 )
 _RECEIPT = (
-    "receipt", "written_attempt", "rows_extracted", "rows_loaded", "rows_filtered", "bytes",
+    "receipt", "written_attempt", "rows_extracted", "rows_loaded", "rows_rejected", "rows_filtered", "bytes",
     "content_sha256", "sink_filter",
 )  # fmt: skip
 _WROTE = Prepared(
@@ -116,13 +116,14 @@ def _must(lease: Lease, row: Any, allowed: tuple[str, ...], what: str) -> None:
 def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
     """Return the columns of a receipt; raise ``BrokenContract`` if its numbers do not add up."""
     values = receipt_values(receipt)
-    accounted = receipt.rows + receipt.filtered
+    accounted = receipt.rows + receipt.filtered + receipt.rejected
     if receipt.chunk_id != lease.chunk_id:
         raise BrokenContract(f"{lease.job.info.sink_name}: the receipt is of another chunk")
     if values["rows_extracted"] != accounted:
         raise BrokenContract(
             f"{lease.job.info.sink_name}: {values['rows_extracted']} rows were extracted but "
-            f"{accounted} accounted for ({receipt.rows} written, {receipt.filtered} filtered)",
+            f"{accounted} accounted for ({receipt.rows} written, {receipt.filtered} filtered, "
+            f"{receipt.rejected} set aside)",
             hint="the chunk is not committed; look for a connector that drops rows",
         )
     return {f"new_{name}": values[name] for name in _RECEIPT}
@@ -185,10 +186,11 @@ def _commit(
         # The digests are stored in a table of their own, in the same transaction.
         values = _checked(lease, replace(receipt, boundary_digests=()))
         tx.queue(_COMMITTED, {**_fence(tx, lease), **values, "becomes": status})
+        rejected = {"rejected": receipt.rejected} if receipt.rejected else {}
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
             filtered=receipt.filtered, sha256=receipt.sha256, adopted=receipt.adopted,
-            receipt=text_seal(values["new_receipt"]),
+            receipt=text_seal(values["new_receipt"]), **rejected,
         )  # fmt: skip
         if target_rows is not None:
             commit_effects.compared(

@@ -250,7 +250,7 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
     point = part.upto or next((c.value for c in part.conditions if c.op == "="), None)
     rows = len(receipt.boundary_digests)
     if counted:
-        rows = receipt.extracted or receipt.rows + receipt.filtered
+        rows = receipt.extracted or receipt.rows + receipt.filtered + receipt.rejected
     merged = part.subtracts_its_own and (part.again or not owner.info.mode.rules.only_adds)
     if part.seen_key and (counted or merged):
         tx.queue(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})

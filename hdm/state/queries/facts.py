@@ -152,7 +152,7 @@ class Facts:
             job.plan.merge(plan)
         if room == "chunk" and what in ("verified", "mismatch"):
             job.counted.add("validation", CHECK, _compared(row, payload))
-        elif room == "chunk" and what == "checked" and "results" in payload:
+        elif what == "checked" and "results" in payload:
             job.results.merge(payload["results"])
         elif room == "watermark" and "seal" in payload:
             job.marks.merge([1, payload["seal"]])

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, func, or_, select, text
 from hdm.model.json import chunk_from_json
 from hdm.state.db.tables import chunk, dataset, dead_letter, event, job, run, run_job, validation, watermark
 from hdm.state.queries.planner_reports import PlannerReports
+from hdm.state.queries.set_aside import SetAsideRows
 from hdm.state.queries.standing import Standing, jobs_of, of_manifest
 from hdm.state.records import DEAD, DONE, SUPERSEDED, WAIVED
 
@@ -33,7 +34,7 @@ class TableReport(NamedTuple):
     epoch: int
 
 
-class Reports(Standing, PlannerReports):
+class Reports(Standing, SetAsideRows, PlannerReports):
     """All queries of ``StateManager.reports``; they change nothing."""
 
     # -- for the command line ------------------------------------------------
@@ -220,6 +221,7 @@ class Reports(Standing, PlannerReports):
         marks = {row[0]: row[1] for row in conn.execute(newest).all()}
         wrong = select(validation.c.job_id, func.count()).where(*_FAILED).group_by(validation.c.job_id)
         failed = {row[0]: int(row[1]) for row in conn.execute(wrong).all()}
+        aside = _set_aside(conn, run_id)
         keys = select(run_job.c.job_id, job.c.pipeline_key, job.c.source_name, job.c.reading).join(
             job, job.c.job_id == run_job.c.job_id
         )
@@ -241,6 +243,7 @@ class Reports(Standing, PlannerReports):
                     "dead": by.get(DEAD, 0),
                     "waived": by.get(WAIVED, 0),
                     "failed_checks": failed.get(job_id, 0),
+                    "set_aside": aside.get(job_id, 0),
                     "watermark": marks.get(known[job_id].pipeline_key),
                     "differs": _said(known[job_id].reading),
                 }
@@ -284,6 +287,17 @@ def _moved(conn: Connection, run_id: str) -> dict[str, tuple[int, int]]:
         .group_by(chunk.c.job_id)
     )
     return {row[0]: (int(row[1] or 0), int(row[2] or 0)) for row in conn.execute(query).all()}
+
+
+def _set_aside(conn: Connection, run_id: str) -> dict[str, int]:
+    """Return how many rows of each job of a run were set aside, whatever became of them."""
+    query = (
+        select(chunk.c.job_id, func.sum(chunk.c.rows_rejected))
+        .join(run_job, run_job.c.job_id == chunk.c.job_id)
+        .where(run_job.c.run_id == run_id, chunk.c.rows_rejected > 0, chunk.c.status.in_(DONE))
+        .group_by(chunk.c.job_id)
+    )
+    return {row[0]: int(row[1]) for row in conn.execute(query).all()}
 
 
 def _counts(conn: Connection, run_id: str) -> dict[str, dict[str, int]]:

@@ -244,7 +244,6 @@ def _content(row: Row, events: Sequence[Row], *, sealed: bool) -> Iterator[str]:
         yield "the receipt is not the one that its events sealed"
         return
     values = receipt_values(receipt_from_json(row["receipt"]))
-    values["rows_rejected"] = json.loads(row["receipt"]).get("rejected", 0)  # only hdm 0.1 wrote it
     for column in (*_FROM_RECEIPT, "rows_rejected"):
         if row[column] != values[column]:
             yield f"{column} is {row[column]}, its receipt says {values[column]}"

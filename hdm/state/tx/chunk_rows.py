@@ -74,12 +74,13 @@ def receipt_values(receipt: Receipt) -> dict[str, Any]:
     """Return the columns of a chunk's database row that a receipt fills, with their values."""
     extracted = receipt.extracted
     if extracted is None:
-        extracted = receipt.rows + receipt.filtered
+        extracted = receipt.rows + receipt.filtered + receipt.rejected
     return {
         "receipt": _receipt_text(receipt),
         "written_attempt": receipt.attempt,
         "rows_extracted": extracted,
         "rows_loaded": receipt.rows,
+        "rows_rejected": receipt.rejected,
         "rows_filtered": receipt.filtered,
         "bytes": receipt.bytes,
         "content_sha256": receipt.sha256,

@@ -97,7 +97,7 @@ def test_plan_and_run_say_old_keys_of_the_manifest_and_its_parts(
 
 
 def test_plan_says_old_keys_of_a_profile_and_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hdm.components.check import NotNull
+    from hdm.components.row_checks import NotNull
     from hdm.connectors import sqlite
 
     old = Deprecated(since="9.4", why="it is always so")

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from hdm.components.check import NotNull
+from hdm.components.row_checks import NotNull
 from hdm.errors import CheckFailed, StateError
 from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, RunReport, Session
 from hdm.planning.planner import Planner

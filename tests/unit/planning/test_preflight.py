@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hdm.components.check import NotNull
+from hdm.components.row_checks import NotNull
 from hdm.errors import BrokenContract, ConnectionLost, LossRefused, ManifestError, UnknownPlace, UsageError
 from hdm.model import Dataset, FileNames, Mode
 from hdm.planning import unanswered

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 import pytest
 
 from hdm.arrow.batches import KnownRows, row_digests
-from hdm.components.check import NotNull, RowCount
+from hdm.components.row_checks import NotNull
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, CheckFailed, Drained, LeaseLost
 from hdm.model import Attempt, Column, Condition, Kind, Payload, Receipt, StagedFile
 from hdm.runtime.link import DataLink
+from hdm.sql.table_checks import RowCount
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, batch, words
 
 FILE = StagedFile("shelf:a", "parquet", 9, 2, "a" * 64)
@@ -408,7 +409,7 @@ def recorded(run: Run) -> list[tuple]:
 
 def test_a_check_that_fails_stops_the_chunk_before_anything_is_visible(run):
     link, sink = checked(run, {"type": "NotNull", "column": "word"}, rows=[(0, None), (1, "b")])
-    with pytest.raises(CheckFailed, match="NotNull: 1 NULLs in word"):
+    with pytest.raises(CheckFailed, match=r"NotNull: 1 NULLs in word \(row 1 of the chunk\)"):
         go(run, link)
     assert (sink.shown, "publish" in sink.calls) == ({}, False)
     assert recorded(run) == []
