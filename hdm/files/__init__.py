@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hdm.files.formats import Format as Format
+    from hdm.files.records import Records as Records
     from hdm.files.sink import FileSink as FileSink
     from hdm.files.source import FileSource as FileSource
     from hdm.files.stores.base import Store as Store
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 _HOME = {
     "FileSource": "hdm.files.source",
     "FileSink": "hdm.files.sink",
+    "Records": "hdm.files.records",
     "Store": "hdm.files.stores.base",
     "Format": "hdm.files.formats",
 }
 
-__all__ = ["FileSink", "FileSource", "Format", "Store"]
+__all__ = ["FileSink", "FileSource", "Format", "Records", "Store"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -17,7 +16,8 @@ from hdm.errors import BrokenContract, CorruptFile
 from hdm.files import layout as files
 from hdm.files.formats import WritableFormat, carries, format_named, format_of
 from hdm.files.layout import Split
-from hdm.files.stores.base import Store
+from hdm.files.records import Records, StoreRecords
+from hdm.files.stores.base import Stat, Store
 from hdm.files.writer import WriteOptions, Writing, disk, nth_file
 from hdm.model import Attempt, Chunk, Dataset, FileNames, Mode, Payload, Receipt, StagedFile, Table
 
@@ -50,17 +50,19 @@ class FileSink(Sink):
     """Writes each chunk as files under names that no other attempt uses.
 
     A chunk record, created once, publishes the files. Subclasses give the ``store`` and the dataset
-    ``namespace``.
+    ``namespace``, and ``records`` if the store cannot create an object only once.
     """
 
     Config: ClassVar[type[BaseModel]] = FileSinkConfig
     modes: ClassVar[frozenset[Mode]] = frozenset({Mode.APPEND, Mode.REPLACE})
     publishes_files: ClassVar[bool] = True
     accepts_files: ClassVar[frozenset[str]] = frozenset({"parquet", "csv", "jsonl"})
+    writes: ClassVar[str] = ""
+    """The one format in which rows are written; left out, ``file_format`` in the configuration says which."""
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)
-        self.format = format_named(config.file_format)
+        self.format = format_named(self.writes or config.file_format)
         default = "zstd" if self.format.describes_itself else "none"
         self.compression: str = config.compression or default
 
@@ -68,6 +70,11 @@ class FileSink(Sink):
     @abstractmethod
     def store(self) -> Store:
         """The store (local folder or bucket) to which the files are written."""
+
+    @property
+    def records(self) -> Records:
+        """The chunk records, by default objects beside the files."""
+        return StoreRecords(self.store)
 
     @property
     def system(self) -> str:
@@ -113,15 +120,14 @@ class FileSink(Sink):
         self.store.look()
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Test the store, and write the table's schema beside the table's files.
+        """Test the store, and create what the chunk records need, with the table's schema beside its files.
 
         Raises ``UsageError`` if the store cannot create an object exactly once, or no file can hold the
         table.
         """
         carries(table)
         self.store.ready()
-        with disk(f"the folder of {table.dataset.name}"):
-            files.write_sidecar(self.store, self._folder(table), self.target(table))
+        self.records.prepare(self._folder(table), self.target(table))
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
         """Return the receipt in the chunk's record; None if the chunk is not published.
@@ -129,40 +135,45 @@ class FileSink(Sink):
         Raises ``CorruptFile`` if one of its files is missing or has another size, unless it was removed on
         purpose.
         """
-        key = self._manifest_key(table, chunk, mode)
-        manifest = files.read_manifest(self.store, key)
-        if manifest is None:
-            return None
-        self._files_are_whole(manifest.receipt, key)
-        return manifest.receipt
+        folder = self._chunk_folder(table, chunk, mode)
+        held = self.records.find(folder, chunk)
+        if held is not None:
+            self._files_are_whole(held, folder, chunk)
+        return held
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """Yield every published chunk of the job, with its receipt."""
-        for _, manifest in files.manifests(self.store, self._folder(table)):
-            if manifest.chunk.job_key == job_key:
-                yield manifest.chunk, manifest.receipt
+        return self.records.entries(self._folder(table), job_key)
 
     def present(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """Yield the published chunks whose files are complete, or were removed by ``hdm gc``.
 
         Yields all published chunks if others delete files (``others_delete``).
         """
-        folder = self._folder(table)
-        sizes = {found.key: found.size for found in self.store.list(f"{folder}/")}
-        for key, manifest in files.manifests(self.store, folder):
-            whole = (
-                self.config.others_delete
-                or files.removed_key(key) in sizes
-                or all(sizes.get(self.store.key(file.uri)) == file.bytes for file in manifest.receipt.files)
-            )
-            if whole and manifest.chunk.job_key == job_key:
-                yield manifest.chunk, manifest.receipt
+        folder, listed = f"{self._folder(table)}/", dict[str, dict[str, Stat]]()
+        retired: frozenset[str] | None = None
+
+        def below(start: str) -> dict[str, Stat]:
+            if start not in listed:
+                listed[start] = {found.key: found for found in self.store.list(start)}
+            return listed[start]
+
+        def is_whole(file: StagedFile) -> bool:
+            key = self.store.key(file.uri)
+            found = below(folder if key.startswith(folder) else "").get(key)
+            return found is not None and self.store.holds(found, file.bytes)
+
+        for chunk, receipt in self.ledger(table, job_key):
+            if not self.config.others_delete and not all(map(is_whole, receipt.files)):
+                if retired is None:
+                    retired = self.records.retired(job_key, below(folder))
+                if files.stem(chunk) not in retired:
+                    continue
+            yield chunk, receipt
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """Return the greatest epoch (number of a plan) of the job that has a folder; 0 if there is none."""
-        start = files.epoch_folders(self._folder(table), job_key)
-        keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
-        return max((int(key) for key in keys if key.isdecimal()), default=0)
+        return self.records.newest_epoch(self._folder(table), job_key)
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
         """Write the chunk's rows as complete, durable files; return their receipt; publish nothing yet.
@@ -212,33 +223,37 @@ class FileSink(Sink):
         If another attempt has created the record already, delete this attempt's files and return the other's
         receipt. Raises ``CorruptFile`` if a file is missing or has another size than its receipt says.
         """
-        key = self._published_key(table, chunk, receipt)
-        held = files.read_manifest(self.store, key)
+        folder = self._published_folder(table, receipt)
+        held = self.records.find(folder, chunk)
         if held is None:
-            self._files_are_whole(receipt, key)
-            try:
-                with disk(f"the manifest of a chunk of {table.dataset.name}"):
-                    self.store.put_new(key, files.Manifest(chunk, receipt, table.schema_sha).encode())
-                return receipt
-            except FileExistsError:
-                held = files.read_manifest(self.store, key)
-        if held is None or held.receipt.files == receipt.files:
+            return self._record(folder, table, chunk, receipt, Attempt(receipt.attempt))
+        return self._settled(folder, chunk, receipt, held)
+
+    def _record(self, folder: str, table: Table, chunk: Chunk, receipt: Receipt, attempt: Attempt) -> Receipt:
+        self._files_are_whole(receipt, folder, chunk)
+        try:
+            self.records.create(folder, chunk, receipt, table, attempt)
+        except FileExistsError:
+            return self._settled(folder, chunk, receipt, self.records.find(folder, chunk))
+        return receipt
+
+    def _settled(self, folder: str, chunk: Chunk, receipt: Receipt, held: Receipt | None) -> Receipt:
+        """Return the receipt in the record; if that is another attempt's, delete this attempt's files."""
+        if held is None or held.files == receipt.files:
             return receipt
-        self._discard_beside(key, chunk, receipt.attempt)
-        return replace(held.receipt, attempt=receipt.attempt, adopted=True)
+        self._discard_beside(folder, chunk, receipt.attempt)
+        return replace(held, attempt=receipt.attempt, adopted=True)
 
     def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
         """Delete the files that the attempt wrote, unless the chunk record names them."""
         for mode in self.modes:
-            self._discard_beside(self._manifest_key(table, chunk, mode), chunk, attempt)
+            self._discard_beside(self._chunk_folder(table, chunk, mode), chunk, attempt)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """In mode ``replace``, mark the epoch complete: from then on, sources read its files."""
-        if not mode.rules.swaps_at_end:
-            return
-        folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
-        with suppress(FileExistsError), disk(f"the end mark of {table.dataset.name}"):
-            self.store.put_new(f"{folder}/{files.DONE}", b"{}")
+        if mode.rules.swaps_at_end:
+            folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
+            self.records.complete(folder, table)
 
     def remove(self, uri: str) -> bool:
         """Delete an object, and abort unfinished uploads of it; return True if there was either."""
@@ -251,10 +266,10 @@ class FileSink(Sink):
 
         The chunk is marked first, so that ``committed`` still returns the chunk's receipt.
         """
-        folder = self.store.key(uri).rpartition("/")[0]
+        key = self.store.key(uri)
         with disk(f"the note that {uri} is removed"):
-            files.write_removed(self.store, f"{folder}/{files.stem(chunk)}{files.MANIFEST}")
-        return self.store.delete(self.store.key(uri))
+            self.records.retire(key.rpartition("/")[0], chunk)
+        return self.store.delete(key)
 
     def _options(self) -> WriteOptions:
         split = self.config.split or Split()
@@ -271,17 +286,18 @@ class FileSink(Sink):
     def _base(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> str:
         return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}.{attempt}"
 
-    def _manifest_key(self, table: Table, chunk: Chunk, mode: Mode) -> str:
-        return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}{files.MANIFEST}"
-
-    def _published_key(self, table: Table, chunk: Chunk, receipt: Receipt) -> str:
-        """Return the key of the chunk record beside the receipt's files, for which no mode need be known."""
+    def _published_folder(self, table: Table, receipt: Receipt) -> str:
+        """Return the folder of the receipt's files, for which no mode need be known."""
         folder = self.store.key(receipt.location)
         if not folder.startswith(self._folder(table)):
             raise BrokenContract(
                 f"the receipt of {table.dataset.name} is not of this sink", hint="plan the job again"
             )
-        return f"{folder}/{files.stem(chunk)}{files.MANIFEST}"
+        return folder
+
+    def _starts(self, folder: str, chunk: Chunk, attempt: int) -> tuple[str, ...]:
+        """Return the beginnings of the keys of all files that an attempt at the chunk may have written."""
+        return (f"{folder}/{files.stem(chunk)}.{attempt}.",)
 
     # -- checks of files -------------------------------------------------------
 
@@ -292,34 +308,38 @@ class FileSink(Sink):
         return all(self._takes_file(file) for file in payload.files)
 
     def _takes_file(self, file: StagedFile) -> bool:
-        if file.format != self.format.name:
-            return False
-        if not self.format.describes_itself and format_of(file.uri) != (file.format, self.compression):
+        if not self._takes_format(file):
             return False
         split = self.config.split
         return not split or not (
             (split.rows and file.rows > split.rows) or (split.bytes and file.bytes > split.bytes)
         )
 
-    def _files_are_whole(self, receipt: Receipt, manifest_key: str) -> None:
+    def _takes_format(self, file: StagedFile) -> bool:
+        if file.format != self.format.name:
+            return False
+        return self.format.describes_itself or format_of(file.uri) == (file.format, self.compression)
+
+    def _files_are_whole(self, receipt: Receipt, folder: str, chunk: Chunk) -> None:
         for file in receipt.files:
             found = self.store.stat(self.store.key(file.uri))
-            if found is None and self.store.stat(files.removed_key(manifest_key)) is not None:
+            if found is None and self.records.is_retired(folder, chunk):
                 return
-            if found is None or found.size != file.bytes:
+            if found is None or not self.store.holds(found, file.bytes):
                 size = "is gone" if found is None else f"has {found.size} of {file.bytes} bytes"
                 raise CorruptFile(
                     f"{file.uri} {size}",
-                    hint="restore the file, or delete its manifest and run again to stage the chunk anew",
+                    hint=f"restore the file, or {self.records.undo} and run again to stage the chunk anew",
                 )
 
-    def _discard_beside(self, manifest_key: str, chunk: Chunk, attempt: int) -> None:
-        folder = manifest_key.rpartition("/")[0]
-        manifest = files.read_manifest(self.store, manifest_key)
-        keep = {self.store.key(file.uri) for file in manifest.receipt.files} if manifest else set()
-        prefix = f"{folder}/{files.stem(chunk)}.{attempt}."
-        self.store.abort_uploads(prefix)
-        self.store.abort_uploads(manifest_key)
-        for found in list(self.store.list(prefix)):
-            if found.key not in keep:
-                self.store.delete(found.key)
+    def _discard_beside(self, folder: str, chunk: Chunk, attempt: int) -> None:
+        held = self.records.find(folder, chunk)
+        keep = {self.store.key(file.uri) for file in held.files} if held else set()
+        starts = self._starts(folder, chunk, attempt)
+        for start in starts:
+            self.store.abort_uploads(start)
+        self.records.abort(folder, chunk)
+        for start in starts:
+            for found in list(self.store.list(start)):
+                if found.key not in keep:
+                    self.store.delete(found.key)

@@ -12,7 +12,7 @@ from hdm import failpoints
 from hdm.arrow.batches import rebatch
 from hdm.errors import BrokenContract, CorruptFile
 from hdm.files.atomic_file import NewFile, disk_error
-from hdm.files.formats import Format, format_of
+from hdm.files.formats import Format, format_named, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Store
 from hdm.model import Attempt, Payload, StagedFile, Table
@@ -30,11 +30,6 @@ class WriteOptions:
     compression: str
     split: Split
     min_free: int
-
-    @property
-    def extension(self) -> str:
-        """The ending, with the dot, of the names of files that are encoded from batches."""
-        return self.format.extension(self.compression)
 
 
 class Writing:
@@ -57,7 +52,7 @@ class Writing:
                 batch = whole
                 while batch.num_rows:
                     if open_file is None:
-                        key, file = self._begin(options.extension)
+                        key, file = self._begin(options.format, options.compression)
                         open_file = (
                             key, file, options.format.writer(_stream(file), table, options.compression, group)
                         )  # fmt: skip
@@ -86,9 +81,10 @@ class Writing:
         """
         if payload.open is None:
             raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
-        found = format_of(staged.uri)
-        compression = found[1] if found else "none"
-        key, file = self._begin(self.options.format.extension(compression))
+        found, form = format_of(staged.uri), self.options.format
+        if staged.format != form.name:
+            form = format_named(staged.format)
+        key, file = self._begin(form, found[1] if found else "none")
         with file:
             with payload.open(staged) as stream:
                 while block := stream.read(_COPY_BYTES):
@@ -102,7 +98,7 @@ class Writing:
                     f"{'' if file.size != staged.bytes else ', other checksum'}",
                     hint="restore the file, or stage its chunk again",
                 )
-            self._seal(key, file, staged.rows)
+            self._seal(key, file, staged.rows, form)
 
     def give_up(self) -> None:
         """Delete the files that this attempt has written so far."""
@@ -111,10 +107,10 @@ class Writing:
         for file in self.staged:
             self.options.store.delete(self.options.store.key(file.uri))
 
-    def _begin(self, extension: str) -> tuple[str, NewFile]:
+    def _begin(self, form: Format, compression: str) -> tuple[str, NewFile]:
         store = self.options.store
-        key = nth_file(self._base, len(self.staged), extension)
-        self._attempt.will_write(store.uri(key), self.options.format.name)
+        key = nth_file(self._base, len(self.staged), form.extension(compression))
+        self._attempt.will_write(store.uri(key), form.name)
         failpoints.point("C2")
         with disk(key):
             self._scratch = store.scratch(key)
@@ -125,15 +121,15 @@ class Writing:
     def _end(self, key: str, file: NewFile, writer: Any) -> None:
         with disk(key):
             writer.close()
-        self._seal(key, file, writer.rows)
+        self._seal(key, file, writer.rows, self.options.format)
 
-    def _seal(self, key: str, file: NewFile, rows: int) -> None:
+    def _seal(self, key: str, file: NewFile, rows: int, form: Format) -> None:
         store = self.options.store
         size, sha256 = file.size, file.sha256
         with disk(key):
             failpoints.point("C4")
             file.seal()
-            self._count_again(file.path, rows)
+            self._count_again(file.path, rows, form)
             failpoints.point("C5")
             try:
                 made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
@@ -141,16 +137,14 @@ class Writing:
                 store.delete(key)
                 made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
         self._scratch = None
-        self.staged.append(
-            StagedFile(store.uri(key), self.options.format.name, size, rows, sha256, etag=made.etag)
-        )
+        self.staged.append(StagedFile(store.uri(key), form.name, size, rows, sha256, etag=made.etag))
         failpoints.point("C6")
 
-    def _count_again(self, path: Path, rows: int) -> None:
-        if not self.options.format.describes_itself:
+    def _count_again(self, path: Path, rows: int, form: Format) -> None:
+        if not form.describes_itself:
             return
         with path.open("rb") as stream:
-            found = self.options.format.rows(stream, self.options.compression)
+            found = form.rows(stream, self.options.compression)
         if found != rows:
             raise CorruptFile(f"{found} of {rows} rows are in a file just written", hint="report this")
 

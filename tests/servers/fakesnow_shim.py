@@ -4,7 +4,7 @@
 - COPY with FILES on an internal stage (fakesnow: invalid URL prefix) and below a folder's URL
 - ALTER TABLE ... SWAP WITH, as three renames
 - SHOW STAGES IN SCHEMA, as SHOW STAGES
-- REMOVE, of one file or folder of an internal stage
+- LIST, GET and REMOVE of what begins with a path on an internal stage, with PATTERN
 - ROLLBACK of several files' COPY when one fails (fakesnow keeps the first; the transaction around
   it, which hdm always has, puts that right)
 - AT(TIMESTAMP => ...) is dropped: a read sees the table as it is
@@ -27,9 +27,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections import Counter
+from email.utils import formatdate
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -44,7 +45,10 @@ import pyarrow as pa
 import snowflake.connector.errors as errors
 
 _SWAP = re.compile(r"\s*ALTER\s+TABLE\s+(\S+)\s+SWAP\s+WITH\s+(\S+)\s*\Z", re.IGNORECASE)
-_REMOVE = re.compile(r"\s*REMOVE\s+'?@(.+?)/(.+?)'?\s*\Z", re.IGNORECASE)
+_ON_STAGE = re.compile(
+    r"\s*(LIST|GET|REMOVE)\s+'?@([^/]+)/(.*?)'?(?:\s+'file://(.+?)/')?(?:\s+PATTERN\s*=\s*'(.+)')?\s*\Z",
+    re.IGNORECASE,
+)
 _TRAVEL = re.compile(r" AT\(TIMESTAMP => TO_TIMESTAMP_TZ\('[^']*', '[^']*'\)\)")
 _CSV = re.compile(
     r"NULL_IF = \(\) |BINARY_FORMAT = HEX |ENCODING = 'UTF8' |ERROR_ON_COLUMN_COUNT_MISMATCH = TRUE"
@@ -175,6 +179,63 @@ def _transactions(self: Any, command: str) -> Any:
     return None
 
 
+def _on_stage(self: Any, verb: str, name: str, path: str, to: str | None, pattern: re.Pattern[str]) -> Any:
+    parts = stage.parts_from_var(name, self._conn.database, self._conn.schema)
+    sql = (
+        "SELECT 1 FROM _fs_global._fs_information_schema._fs_stages "
+        "WHERE database_name = ? AND schema_name = ? AND name = ?"
+    )
+    if not name.startswith("~") and not self._duck_conn.cursor().execute(sql, list(parts)).fetchall():
+        raise stage.not_found_error(".".join(parts))
+    folder = Path(stage.internal_dir(".".join(parts)))
+    below = sorted(one for one in folder.rglob("*") if one.is_file())
+    files = [one for one in below if one.relative_to(folder).as_posix().startswith(path)]
+    files = [one for one in files if pattern.fullmatch(one.relative_to(folder).as_posix())]
+    if verb == "GET":
+        _lets_download()
+        done = _execute(self, "SELECT 1")
+        where = {"locationType": "LOCAL_FS", "location": "/", "creds": {}}
+        self._last_transformed.args["put_stage_data"] = {
+            "command": "DOWNLOAD", "stageInfo": where, "src_locations": list(map(str, files)),
+            "localLocation": to,
+        }  # fmt: skip
+        return done
+    rows = []
+    for one in files:
+        seen = one.stat()
+        shown = f"{parts[-1].lower()}/{one.relative_to(folder).as_posix()}"
+        if verb == "REMOVE":
+            one.unlink()
+            rows.append((shown, "removed"))
+        else:
+            rows.append((shown, seen.st_size, "0" * 32, formatdate(seen.st_mtime, usegmt=True)))
+    columns = ("name", "result") if verb == "REMOVE" else ("name", "size", "md5", "last_modified")
+    return _execute(self, _table(columns, rows))
+
+
+@cache
+def _lets_download() -> None:
+    """Leave it to the client to copy from where files lie; the server takes all answers for uploads."""
+    import fakesnow.server as server  # not before its app, which prepares what it begins with
+
+    upload = server.gcs_stage_info
+    server.gcs_stage_info = lambda request, expr, data: (
+        data["stageInfo"] if data["command"] == "DOWNLOAD" else upload(request, expr, data)
+    )
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """A SELECT that gives these rows."""
+
+    def literal(value: Any) -> str:
+        return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+    values = ", ".join("(" + ", ".join(map(literal, row)) + ")" for row in rows)
+    nothing = "(" + ", ".join(["''"] * len(columns)) + ")"
+    shown = ", ".join(f'"{one}"' for one in columns)
+    return f"SELECT * FROM (VALUES {values or nothing}) AS t({shown})" + ("" if rows else " WHERE 1 = 0")
+
+
 def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
     if re.match(r"\s*BEGIN\b", command, re.IGNORECASE):
         _within.add(id(self._conn))
@@ -220,12 +281,8 @@ def _perform(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
         for table, note in ((one, notes[1]), (other, notes[0])):
             _execute(self, f"COMMENT ON TABLE {table} IS '{note}'")
         return self
-    if found := _REMOVE.match(command):
-        home, schema = self._conn.database, self._conn.schema
-        folder = Path(stage.internal_dir(".".join(stage.parts_from_var(found[1], home, schema))))
-        place = folder / found[2]
-        shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink(missing_ok=True)
-        return _execute(self, "SELECT 'removed' AS result")
+    if found := _ON_STAGE.match(command):
+        return _on_stage(self, found[1].upper(), found[2], found[3], found[4], re.compile(found[5] or ".*"))
     if re.match(r"\s*SHOW\s+STAGES\s+IN\s+SCHEMA\b", command, re.IGNORECASE):
         command = "SHOW STAGES"
     if re.match(r"\s*CREATE\s+(TEMPORARY\s+)?TABLE\b", command, re.IGNORECASE):

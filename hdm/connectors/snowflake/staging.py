@@ -111,14 +111,7 @@ class Staging:
 
         Raises ``BrokenContract`` if the stage did not take it as a new file.
         """
-        failpoints.point("U2")
-        where = place(self.database, f"{self.location}/{self.prefix}")
-        quoted = self.database.dialect.string(f"file://{path.as_posix()}")
-        result = self.database.run(
-            self.connection,
-            f"PUT {quoted} {where} AUTO_COMPRESS = FALSE OVERWRITE = FALSE",
-        )
-        if not result or str(result[0][6]).upper() != "UPLOADED":
+        if not upload(self.database, self.connection, path, f"{self.location}/{self.prefix}"):
             raise BrokenContract(
                 "the stage did not take a new file", hint="run again; the name is new each time"
             )
@@ -127,6 +120,16 @@ class Staging:
         path.unlink()
         failpoints.point("U3")
         return Put(f"{self.prefix}/{path.name}", rows, form)
+
+
+def upload(database: Database, connection: Any, path: Path, folder: str) -> bool:
+    """PUT a local file in a folder of a stage; return False if the stage has a file of that name already."""
+    failpoints.point("U2")
+    quoted = database.dialect.string(f"file://{path.as_posix()}")
+    result = database.run(
+        connection, f"PUT {quoted} {place(database, folder)} AUTO_COMPRESS = FALSE OVERWRITE = FALSE"
+    )
+    return bool(result) and str(result[0][6]).upper() == "UPLOADED"
 
 
 def place(database: Database, location: str) -> str:

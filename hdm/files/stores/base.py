@@ -116,6 +116,13 @@ class Store(ABC):
     def key(self, uri: str) -> str:
         """Return the key for an address from ``uri``; raise ``UsageError`` if it is outside of the root."""
 
+    def holds(self, found: Stat, size: int) -> bool:
+        """Return True if an object with the description ``found`` can have been created from ``size`` bytes.
+
+        A store that encrypts objects, and tells the size of what it keeps, allows for that.
+        """
+        return found.size == size
+
     @abstractmethod
     def abort_uploads(self, prefix: str) -> int:
         """Abort unfinished writes of keys that start with ``prefix``; return how many there were.

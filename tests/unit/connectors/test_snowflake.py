@@ -276,7 +276,7 @@ def test_an_older_attempt_that_hangs_on_an_internal_stage_is_aborted(account):
     one.prepare(TABLE, JOB, 1, Mode.APPEND)
     hung = one.database.connect(f"hdm:{chunk().chunk_id[:12]}:1", write=True)
     one.database.begin(hung, write=True)
-    assert one._ledger.claim(hung, chunk(), Attempt(1))
+    assert one.records.ledger.claim(hung, chunk(), Attempt(1))
     assert not write(one, chunk(), batch(1), attempt=2).adopted
     assert one.committed(TABLE, chunk(), Mode.APPEND).rows == 1
 
@@ -378,7 +378,7 @@ def test_the_janitor_leaves_what_the_ledger_names_though_the_state_does_not_know
     link = SimpleNamespace(sink=one, outgoing=lambda table: table)
     job = SimpleNamespace(info=SimpleNamespace(source=TABLE, mode=Mode.APPEND))
     assert is_held(link, job, chunk(), file.uri)
-    assert not is_held(link, job, chunk(), file.uri.replace(".1/", ".2/"))
+    assert not is_held(link, job, chunk(), file.uri.replace(".1.0.", ".2.0."))
     assert not is_held(link, job, chunk(epoch=2), file.uri)
 
 
@@ -581,7 +581,7 @@ def test_a_look_finds_out_that_there_is_no_home_and_leaves_nothing(account):
     connection = one.database.connect()
     try:
         assert one.database.rows(connection, "SHOW STAGES") == []
-        assert not one._ledger.exists(connection)
+        assert not one.records.ledger.exists(connection)
     finally:
         connection.close()
     assert one.place == f"{account['database']}.PUBLIC"
