@@ -14,7 +14,8 @@ from hdm.config.secrets import Secret, remember
 from hdm.config.tls import is_local
 from hdm.errors import HdmError, UsageError
 from hdm.files.sink import FileSink, FileSinkConfig
-from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.source import FileChunks, FileSource
+from hdm.files.source_config import FileChunkConfig, FileSourceConfig
 from hdm.files.stores.gcs import GCSStore
 from hdm.files.stores.gcs_errors import no_driver
 from hdm.files.stores.object_base import Upload

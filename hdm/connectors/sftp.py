@@ -16,7 +16,8 @@ from hdm.components.settings import Settings
 from hdm.config.secrets import Secret
 from hdm.errors import HdmError, UsageError
 from hdm.files.sink import FileSink, FileSinkConfig
-from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.source import FileChunks, FileSource
+from hdm.files.source_config import FileChunkConfig, FileSourceConfig
 from hdm.files.stores.object_base import Upload
 from hdm.files.stores.sftp import SFTPStore
 from hdm.files.stores.sftp_sessions import no_driver
