@@ -26,6 +26,7 @@ def test_every_page_is_built_and_every_link_leads_somewhere(staged: Path) -> Non
     assert {f"docs/api/{module}/index.html" for module in MODULES} <= html
     shown = (staged / "site/docs/api/hdm/index.html").read_text(encoding="utf-8")
     assert "Tests one rule on the rows of one chunk" in shown and 'id="check"' in shown
+    assert "```" not in (staged / "site/docs/howto/embed/index.html").read_text(encoding="utf-8")
     assert 'class="mermaid"' in (staged / "site/docs/architecture/index.html").read_text(encoding="utf-8")
 
 

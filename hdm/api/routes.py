@@ -88,7 +88,7 @@ def route(source: End, target: End, wishes: Wishes, known: Profiles, *, delta: b
     mode = Mode.APPEND if wishes.append else Mode.REPLACE
     last = _writing(target, writer, wishes)
     if delta:
-        mode = Mode.MERGE if Mode.MERGE in writer.modes else Mode.APPEND
+        mode = next((one for one in writer.modes if one.rules.merges_by_key), Mode.APPEND)
         _by_what(first, last, mode, reader, wishes, known, found)
     elif mode not in writer.modes:
         raise UsageError(f"{target.system} cannot {mode}", hint="it can " + ", ".join(sorted(writer.modes)))
@@ -199,9 +199,9 @@ def _by_what(
     """Name the watermark and the key of a delta, from the wishes or else from the source's catalogue."""
     if issubclass(reader, FileSource):
         found.why.append("new files are what is new: each is read once")
-        if mode is Mode.MERGE and wishes.keys:
+        if mode.rules.merges_by_key and wishes.keys:
             last["conf"]["key"] = list(wishes.keys)
-        elif mode is Mode.MERGE:
+        elif mode.rules.merges_by_key:
             raise UsageError("by which columns are rows of files merged?", hint="write --primary-keys A,B")
         return
     spec = ComponentSpec(first["name"], first["type"], LocatedDict(first["conf"]))

@@ -69,7 +69,7 @@ class JDBCDatabase(JdbcDatabase):
         if named is None:
             raise UsageError(
                 "which system is behind the JDBC driver?",
-                hint="write dialect: in the profile or the conf; ansi for a system that hdm does not know",
+                hint="write dialect: in the profile or the conf; ansi for a system that is not among hdm's",
             )
         return cls(profile.model_copy(update={"dialect": canonical(named)}))
 

@@ -40,7 +40,7 @@ def java() -> Any:
             if not isinstance(jpype.JClass("java.lang.String").valueOf(True), str):
                 raise PermanentError(
                     "this process has a Java virtual machine that returns no Python texts",
-                    hint="start it with convertStrings=True, or let hdm start it",
+                    hint="start it with convertStrings=True, or leave that to the first connection",
                 )
             _started_in = os.getpid()
         if _started_in is None:

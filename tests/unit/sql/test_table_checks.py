@@ -24,7 +24,10 @@ ROWS = """INSERT INTO facts VALUES (1, 'a', '2001-01-01', '2001-01-01 10:00:00')
  (3, NULL, '2001-01-02', '2001-01-01 11:00:00'), (4, NULL, NULL, NULL), (5, 'b', NULL, NULL)"""
 
 
-@pytest.fixture(params=["sqlite", "duckdb", "postgres", "mariadb"])
+SERVERS = [pytest.param(name, marks=pytest.mark.server) for name in ("postgres", "mariadb")]
+
+
+@pytest.fixture(params=["sqlite", "duckdb", *SERVERS])
 def sink(request: pytest.FixtureRequest, tmp_path: Path) -> SqlSink:
     kinds: dict[str, tuple[type[SqlSink], Callable[[], dict[str, Any]]]] = {
         "sqlite": (SQLiteSink, lambda: {"path": str(tmp_path / "a.db")}),
