@@ -37,6 +37,13 @@ def manifest_schema() -> Schema:
     for kind in ("orchestrator", "state_manager"):
         defs[kind] = _component(defs["Service"], kind, defs)
         _change(schema, kind, {"anyOf": [{"type": ["null", "string"]}, {"$ref": f"#/$defs/{kind}"}]})
+    defs["quarantine"] = _component(defs["Service"], "sink", defs)
+    for owner in ("Link", "Template"):
+        _change(
+            defs[owner],
+            "quarantine",
+            {"anyOf": [{"type": ["null", "string"]}, {"$ref": "#/$defs/quarantine"}]},
+        )
     del defs["Service"]
     _change(defs["Template"], "batch_definition", _batch(defs["Batch"]))
     del defs["Batch"]

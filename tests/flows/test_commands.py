@@ -346,7 +346,7 @@ def test_a_catalogue_is_mapped_to_a_target_that_is_named(tmp_path: Path) -> None
 def test_a_component_is_shown_with_its_choices(place: Place) -> None:
     done = run(["components", "fs_sink"], place.env)
     assert done.code == 0
-    assert "  file_format: parquet | csv | jsonl, by default parquet\n" in done.out
+    assert "  file_format: parquet | csv | jsonl | arrow, by default parquet\n" in done.out
     assert "  split: {rows, bytes}\n" in done.out and "  split.rows: int\n      Most rows" in done.out
     assert "  directory: str, required\n      Folder that takes the files;" in done.out
     found = run(["components", "DuckDBSink", "--json"], place.env).json[0]

@@ -159,7 +159,7 @@ def test_the_check_stops_a_chunk(place: Path) -> None:
 @pytest.mark.parametrize(
     ("conf", "said"),
     [
-        ({"file_format": "arrow"}, "'file_format' cannot be 'arrow'"),
+        ({"file_format": "feather"}, "'file_format' cannot be 'feather'"),
         ({"url": "krater://rocks"}, "no store is registered as 'krater'"),
         ({"url": "rocks"}, "an address is SCHEME://..."),
         ({"env": "near"}, "connection 'near': key 'file' is missing"),

@@ -70,8 +70,13 @@ def test_links_that_fill_one_table_agree_about_its_proof(tmp_path: Path) -> None
 
 def test_no_table_is_no_proof(tmp_path: Path) -> None:
     place = shop(tmp_path, orders=20)
-    only(place, load(place))
+    link = load(place)
+    only(place, link)
     place.stage.mkdir(exist_ok=True)
+    done = place.hdm("validate")
+    assert done.code == 2 and "files finds nothing to read" in done.err, done.said
+    link["source"]["conf"]["allow_empty"] = True
+    only(place, link)
     done = place.hdm("validate")
     assert done.code == 1 and "not compared: its source finds no table" in done.out, done.said
 

@@ -67,10 +67,12 @@ def test_each_type_brings_its_conf(manifest: Any) -> None:
 def properties(schema: Any, where: str = "") -> Iterator[tuple[str, Any]]:
     """Every key of the schema with what it says of it; conditions (``if``, ``then``) only choose a schema."""
     if isinstance(schema, dict):
-        for name, inner in schema.get("properties", {}).items():
-            yield f"{where}/{name}", inner
         for name, inner in schema.items():
-            if name not in ("if", "then"):
+            if name == "properties":
+                for key, said in inner.items():
+                    yield f"{where}/{key}", said
+                    yield from properties(said, f"{where}/{key}")
+            elif name not in ("if", "then"):
                 yield from properties(inner, f"{where}/{name}")
     elif isinstance(schema, list):
         for inner in schema:

@@ -31,7 +31,7 @@ from tests.flows.kit import load, only, shop, stage
 HDM = Path(registry.__file__).parents[1]
 HOLDERS = {
     "config", "profile", "conf", "self", "words", "link", "batch", "template", "check", "service",
-    "component", "rule", "spec", "mark", "chunk", "watermark", "split", "credentials", "given",
+    "component", "rule", "spec", "mark", "chunk", "watermark", "split", "credentials", "given", "options", "_options", "declared", "column",
     "name", "own", "bound", "upload",
 }  # fmt: skip
 OTHERWISE = {
@@ -77,7 +77,7 @@ OTHERWISE = {
     "S3*.Profile.insecure": "the profile itself accepts an address without https by it",
 }
 """Keys, or patterns of ``Component.Config.key``, that are read in another way, and in which."""
-_ABOVE = ("components", "planning", "runtime", "project.py", "orchestrators")
+_ABOVE = ("components", "planning", "runtime", "project.py", "orchestrators", "files/formats")
 """What reads the keys of any component."""
 _OF_MODELS = {"model_validator", "field_validator"}
 """Reading a key in one of these says no more than that it is right."""
