@@ -328,7 +328,8 @@ class Database:
         def _(connection: Any, record: Any) -> None:
             connection.isolation_level = None
             cursor = connection.cursor()
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            sqlite_file.keep_a_log(cursor)
+            for pragma in ("synchronous = FULL", "foreign_keys = ON"):
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
 

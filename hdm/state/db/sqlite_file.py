@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
+from typing import Any
 
+from hdm.components import back_off
 from hdm.errors import StateError
 
 _NETWORK = {
@@ -12,6 +15,7 @@ _NETWORK = {
     "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.glusterfs", "fuse.ceph", "davfs",
     "fuse.davfs2", "ncpfs", "orangefs", "fuse.blobfuse2", "fuse.mountpoint-s3",
 }  # fmt: skip
+_TRIES = 20
 
 
 def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
@@ -34,6 +38,20 @@ def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
             f"the state database {path} cannot be opened: {error.strerror}",
             hint="name a path in a folder that you may write to",
         ) from None
+
+
+def keep_a_log(cursor: Any) -> None:
+    """Let the database keep a write-ahead log; try again while others open it for the first time, too.
+
+    SQLite does not wait for a lock there: of two that switch at once, one is told at once that the file is
+    locked (https://www.sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode).
+    """
+    back_off.STATE.run(
+        lambda: cursor.execute("PRAGMA journal_mode = WAL").fetchone(),
+        sqlite3.OperationalError,
+        _TRIES,
+        lambda error: getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"),
+    )
 
 
 def filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:

@@ -31,7 +31,8 @@ from tests.flows.kit import load, only, shop, stage
 HDM = Path(registry.__file__).parents[1]
 HOLDERS = {
     "config", "profile", "conf", "self", "words", "link", "batch", "template", "check", "service",
-    "component", "rule", "spec", "mark", "chunk", "watermark", "split", "credentials", "given", "options", "_options", "declared", "column",
+    "component", "rule", "spec", "mark", "chunk", "watermark", "split", "credentials", "given",
+    "options", "_options", "declared", "column",
     "name", "own", "bound", "upload",
 }  # fmt: skip
 OTHERWISE = {
