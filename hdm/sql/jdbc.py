@@ -28,7 +28,7 @@ _SERVER = re.compile(
 )
 _ORACLE_LOGIN = re.compile(r"^(thin|oci8?):[^?]*@")
 """``jdbc:oracle:thin:user/password@host:port:sid``."""
-_SECRET = re.compile(r"(?:password|passwd|pwd)\s*=[^,:)&/]*", re.IGNORECASE)
+_SECRET = re.compile(r"(?:user|password|passwd|pwd)\s*=[^,:)&/]*", re.IGNORECASE)
 _SHORT_ZONE = re.compile(r" ?([+-])(\d):(\d\d)\Z")
 _APART = re.compile(r" ([+-]\d\d:?\d\d)\Z")
 

@@ -225,7 +225,7 @@ def test_a_url_tells_the_system(url, system):
         (f"jdbc:postgresql://h/d:password={CANARY};user=u", "postgres://h", "d.public.T"),
         (f"jdbc:mysql://u:x@{CANARY}@h:3306/d", "mysql://h:3306", "d.T"),
         (f"jdbc:mysql://u:x/{CANARY}@h/d", "mysql://u", "T"),
-        (f"jdbc:mysql://(host=h,password={CANARY})/d", "mysql:////(host=h,)/d", "T"),
+        (f"jdbc:mysql://(host=h,user={CANARY},password={CANARY})/d", "mysql:////(host=h,,)/d", "T"),
         (f"jdbc:mysql://address=(host=h)(password={CANARY})/d", "mysql://address", "d.T"),
     ],
 )
