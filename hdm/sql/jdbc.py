@@ -22,7 +22,13 @@ from hdm.sql.dbapi import DbApiDatabase
 from hdm.sql.jdbc_session import Session, raised
 
 _LOG = logging.getLogger("hdm.sql")
-_SERVER = re.compile(r"//(?:[^/@]*@)?(\[[^\]]*\]|[^/:;?\[,]*)(?::(\d+))?(?:[^/;?]*)(?:/([^;?]*))?")
+_SERVER = re.compile(
+    r"//(?:[^/?;]*@)?(\[[^\]]*\]|[^/:;?\[,=()@]*)(?::(\d+))?(?:[^/;?]*)"
+    r"(?:/((?:(?!:\w+=)[^;?,=@])*)(?=[;?,]|:\w+=|\Z))?"
+)
+_ORACLE_LOGIN = re.compile(r"^(thin|oci8?):[^?]*@")
+"""``jdbc:oracle:thin:user/password@host:port:sid``."""
+_SECRET = re.compile(r"(?:user|password|passwd|pwd)\s*=[^,:)&/]*", re.IGNORECASE)
 _SHORT_ZONE = re.compile(r" ?([+-])(\d):(\d\d)\Z")
 _APART = re.compile(r" ([+-]\d\d:?\d\d)\Z")
 
@@ -146,8 +152,7 @@ class JdbcDatabase(DbApiDatabase):
         host, port, database = _server(self.url())
         parts = [part for part in path if part]
         if host is None:
-            place = re.split(r"[;?]", self.url().removeprefix("jdbc:"))[0].partition(":")[2]
-            return Dataset(f"{self.dialect.name}://{place}", ".".join(parts))
+            return Dataset(f"{self.dialect.name}://{_place(self.url())}", ".".join(parts))
         if database and not self.dialect.schemas_are_databases:
             parts = [database, *parts]
         return Dataset(f"{self.dialect.name}://{host}{f':{port}' if port else ''}", ".".join(parts))
@@ -264,13 +269,21 @@ class _ReadsBytes:
 def _server(url: str) -> tuple[str | None, str | None, str | None]:
     """Return host, port and database of a JDBC URL; the host is None for a database in this process.
 
-    SQL Server names the database by ``;databaseName=``.
+    SQL Server names the database by ``;databaseName=``, Teradata by ``/DATABASE=``. What else stands in the
+    URL, such as ``PASSWORD=`` after a comma or a colon, is in none of them.
     """
     found = _SERVER.search(url)
     if found is None or not found[1]:
         return None, None, None
-    named = re.search(r";\s*database(?:Name)?=([^;]*)", url, re.IGNORECASE)
+    named = re.search(r"[;/,]\s*database(?:Name)?=([^;,]*)", url, re.IGNORECASE)
     return found[1], found[2], named[1] if named else found[3]
+
+
+def _place(url: str) -> str:
+    """Return a URL without a host after ``//``, without its options and what logs in before an ``@``."""
+    place = url.removeprefix("jdbc:").partition(":")[2]
+    place = _ORACLE_LOGIN.sub(r"\1:@", place)
+    return _SECRET.sub("", re.split(r"[;?]", place)[0])
 
 
 def _clock(text: str) -> str:

@@ -219,6 +219,14 @@ def test_a_url_tells_the_system(url, system):
         (f"jdbc:sqlserver://h:1433;databaseName=d;password={CANARY}", "sqlserver://h:1433", "d.dbo.T"),
         (f"jdbc:h2:file:/data/sales;PASSWORD={CANARY}", "h2://file:/data/sales", "PUBLIC.T"),
         (f"jdbc:hsqldb:hsql://h/x;password={CANARY}", "hsqldb://h", "x.PUBLIC.T"),
+        (f"jdbc:oracle:thin:scott/{CANARY}@h:1521:x", "oracle://thin:@h:1521:x", "T"),
+        ("jdbc:oracle:thin:@h:1521:x", "oracle://thin:@h:1521:x", "T"),
+        (f"jdbc:teradata://h/DATABASE=sales,USER=u,PASSWORD={CANARY}", "teradata://h", "sales.T"),
+        (f"jdbc:postgresql://h/d:password={CANARY};user=u", "postgres://h", "d.public.T"),
+        (f"jdbc:mysql://u:x@{CANARY}@h:3306/d", "mysql://h:3306", "d.T"),
+        (f"jdbc:mysql://u:x/{CANARY}@h/d", "mysql://u", "T"),
+        (f"jdbc:mysql://(host=h,user={CANARY},password={CANARY})/d", "mysql:////(host=h,,)/d", "T"),
+        (f"jdbc:mysql://address=(host=h)(password={CANARY})/d", "mysql://address", "d.T"),
     ],
 )
 def test_a_table_is_named_by_its_place_without_what_is_secret(h2, url, space, name):
