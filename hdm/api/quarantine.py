@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -62,7 +62,7 @@ def waive(project: Project, by: str, reason: str, table: str | None, chunk: str 
     with project.recall_state() or nullcontext() as state:
         chosen = _chosen(project, state, table, chunk, decided=False)
         return [
-            one
+            replace(one, state="waived", by=by, reason=reason)
             for one in chosen
             if state is not None
             and state.operators.decide_rows(one.job_id, one.chunk_id, "waived", by, reason, one.rows)
@@ -85,19 +85,19 @@ def replay_chunk(job: Job, aside: SetAside, table: Table) -> Chunk:
     """Return the chunk under which the target's ledger records the replay of another chunk's rows.
 
     It is always the same, so that rows are loaded once; its job key is one of its own, so that nobody takes
-    it for a chunk of the reading.
+    it for a chunk of the reading. It has no ``upstream``, since it comes out of turn: in mode merge the
+    cursor then decides whether the target has a newer row.
     """
     assert aside.file is not None
     key = digest("quarantine", job.pipeline_key)[:32]
-    part = Chunk(key, table.dataset, aside.number, files=(aside.file,), schema_sha=table.schema_sha)
-    return part.at(upstream=aside.chunk_id)
+    return Chunk(key, table.dataset, aside.number, files=(aside.file,), schema_sha=table.schema_sha)
 
 
 def _replayed(made: Assembly, state: StateManager, one: SetAside, by: str) -> Replayed:
     job = state.reports.job(one.job_id)
-    link, store = made.links[job.link_key], _place(made, job).store
-    table = link.outgoing(job.info.source)
     try:
+        store, link = _place(made, job).store, made.links[job.link_key]
+        table = link.outgoing(job.info.source)
         _may_replay(link, job, table, one)
         part, mode = replay_chunk(job, one, table), _mode_of(job.info.mode)
         held = link.sink.committed(table, part, mode)
@@ -127,9 +127,10 @@ def _mode_of(mode: Mode) -> Mode:
 def _may_replay(link: DataLink, job: Job, table: Table, one: SetAside) -> None:
     if one.file is None:
         raise CheckFailed("no file of its rows is on record", hint="read the table anew, or waive the rows")
-    if job.info.mode.rules.merges_by_key and table.cursor is None:
+    if link.sink.goes_in_order(table, job.info.mode, repeats=True):
         raise UsageError(
-            "mode merge without a watermark cannot tell whether the target has newer rows by now",
+            "mode merge without a watermark that the target can compare cannot tell whether the target has "
+            "newer rows by now",
             hint="mend the rows at the source, and read them again: hdm reload",
         )
 

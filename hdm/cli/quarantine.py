@@ -93,6 +93,11 @@ def export(
     if not found:
         say("no rows are set aside")
         return 0
+    if any(batch.schema != found[0][1].schema for _, batch in found):
+        raise UsageError(
+            "the rows that are set aside have different columns from chunk to chunk",
+            hint="choose one chunk by --chunk: hdm quarantine list --all shows them",
+        )
     rows = pa.Table.from_batches([batch for _, batch in found])
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -93,15 +94,17 @@ def _tolerated(value: int | str | None) -> int | str | None:
     return value
 
 
-def share_of(value: int | str) -> tuple[int, float]:
+def share_of(value: int | str) -> tuple[int, Fraction]:
     """Return a number of rows, and a share of all rows, that ``tolerate`` allows; one of the two is 0.
+
+    The share is exact, so that 57% of 100 rows are 57.
 
     ``value`` is a number of rows or a text such as ``0.5%``. Raises ``ValueError`` for anything else.
     """
     found = _TOLERANCE.match(str(value).strip())
-    if found is None or (found[2] and float(found[1]) > 100):
+    if found is None or (found[2] and Fraction(found[1]) > 100):
         raise ValueError("write a number of rows, 0 or more, or a share from 0% to 100% such as 0.5%")
-    return (0, float(found[1]) / 100) if found[2] else (int(found[1]), 0.0)
+    return (0, Fraction(found[1]) / 100) if found[2] else (int(found[1]), Fraction(0))
 
 
 class RowCheck(Check):
@@ -154,7 +157,7 @@ class RowCheck(Check):
         if tolerate is None:
             return bool(self.found) and self.config.severity != "quarantine"
         rows, share = share_of(tolerate)
-        return self.found > max(rows, share * self.rows)
+        return self.found > rows and self.found > share * self.rows
 
     def verdict(self) -> str | None:
         """Return a text with the number of rows that break the rule and the first of them.

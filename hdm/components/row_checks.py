@@ -136,7 +136,11 @@ class Pattern(RowCheck):
         _must_be_text(self, table.column(config.column))
         self._whole = rf"\A(?:{config.matches})\z"
         try:
-            pc.match_substring_regex(pa.array([""]), config.matches)  # by itself, so that brackets close
+            for text in (
+                config.matches,
+                self._whole,
+            ):  # by itself, so that brackets close; then as it is used
+                pc.match_substring_regex(pa.array([""]), text)
         except pa.ArrowInvalid as wrong:
             raise self.refused(str(wrong).splitlines()[0], "write it in the syntax of RE2") from None
 

@@ -80,6 +80,7 @@ def test_rows_that_break_a_rule_are_set_aside_and_said(place: Place) -> None:
     assert place.state("SELECT DISTINCT error_class FROM hdm_run") == [("RowsSetAside",)]
     waived = quarantine(place, "waive", "--by", "A. Person", "--reason", "ticket 4711")
     assert waived.code == 0 and "5 row(s) of 3 chunk(s) waived by A. Person" in waived.out
+    assert " open " not in waived.out and "ticket 4711" in waived.out
     last = place.hdm("run")
     assert last.code == 0 and "all committed" in last.err, last.said
     assert [row["reason"] for row in quarantine(place, "list", "--all", "--json").json] == ["ticket 4711"] * 3
@@ -245,6 +246,18 @@ def test_a_merge_that_cannot_tell_what_is_newer_is_not_replayed(place: Place) ->
     assert ids(place) == sorted(ALL - DEAR)
 
 
+def test_a_replay_puts_no_older_row_over_a_newer_one(place: Place) -> None:
+    link = {**direct(place, "orders", watermark={"column": "changed"}), "mode": "merge"}
+    guarded(place, RULE, **link).hdm("run")
+    place.sql("UPDATE orders SET cents = 5, changed = 100000 WHERE id = 119")
+    place.hdm("run")
+    guarded(place, **link)
+    done = quarantine(place, "replay", "--json")
+    assert done.code == 0 and sorted(row["loaded"] for row in done.json) == [0, 1], done.said
+    rows = [row for row in place.rows("orders", "id, cents") if row[0] in DEAR]
+    assert sorted(rows) == [(118, 11800), (119, 5)]
+
+
 def test_what_was_read_anew_is_not_counted_any_more(place: Place) -> None:
     assert guarded(place, RULE, mode="replace").hdm("run").code == 1
     place.sql("UPDATE orders SET cents = 1 WHERE cents > 11700")
@@ -296,6 +309,31 @@ def test_rows_are_exported_into_a_new_file_of_ones_own(place: Place, kind: str) 
     assert {row["row"]["id"] for row in rows} == DEAR
     assert quarantine(place, "export", "-o", str(file)).code == 2
     assert quarantine(place, "export", "-o", str(place.folder / "out.doc")).code == 2
+
+
+def test_rows_of_other_columns_are_exported_chunk_by_chunk(place: Place) -> None:
+    link = guarded(place, RULE).manifest["declared_data_links"]["stages"][0]
+    other = {**link, "transform": "SELECT id, cents FROM batch", "sink": {**link["sink"], "name": "cut"}}
+    other["sink"]["conf"] = {"env": "dst", "table_name": "cut"}
+    ran = only(place, link, other).hdm("run")
+    listed = quarantine(place, "list", "--json").json
+    assert len(listed) == 2, ran.said
+    chunk = listed[0]["chunk"]
+    file = place.folder / "out.jsonl"
+    done = quarantine(place, "export", "-o", str(file))
+    assert done.code == 2 and "have different columns from chunk to chunk" in done.err, done.said
+    assert not file.exists()
+    done = quarantine(place, "export", "--chunk", chunk, "-o", str(file))
+    assert done.code == 0, done.said
+
+
+def test_rows_of_a_link_that_left_the_manifest_are_refused_by_name(place: Place) -> None:
+    guarded(place, RULE).hdm("run")
+    only(place, direct(place, "items"))
+    listed = quarantine(place, "list", "--json")
+    assert [row["rows"] for row in listed.json] == [2]
+    done = quarantine(place, "replay", "--json")
+    assert done.code == 1 and "has no quarantine: now" in done.json[0]["refused"], done.said
 
 
 @pytest.mark.parametrize(

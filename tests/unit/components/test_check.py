@@ -77,6 +77,7 @@ def test_verdicts(kind: type[Check], batches: list[Any], conf: dict[str, Any], f
         (Pattern, {"column": "day", "matches": "x"}, "holds no texts"),
         (Pattern, {"column": "name", "matches": "[a-z"}, "missing ]"),
         (Pattern, {"column": "name", "matches": "a)|(b"}, "unexpected \\)"),
+        (Pattern, {"column": "name", "matches": r"\Qa.b"}, "missing \\)"),
         (AcceptedValues, {"column": "id", "values": [1, "x"]}, "'x' is no value of column id"),
         (InFile, {"column": "id", "file": "/no/such.csv"}, "/no/such.csv cannot be read: No such file"),
         (Unique, {"column": "id", "also": ["nmae"]}, "no column 'nmae'"),
@@ -167,6 +168,14 @@ def test_a_rule_tolerates_rows_or_a_share_of_them(tolerate: int | str, holds: in
     for count in range(4):
         values = [None] * count + [1] * (10 - count)
         assert (broken(NotNull, "id", *values, tolerate=tolerate) is None) == (count <= holds)
+
+
+def test_every_whole_percent_of_a_hundred_rows_is_tolerated_to_the_row() -> None:
+    for share in range(101):
+        for count in (share, share + 1):
+            check = NotNull(NotNull.Config(column="id", tolerate=f"{share}%"), TABLE)
+            check.rows, check.found = 100, count
+            assert check.exceeds == (count > share)
 
 
 @pytest.mark.parametrize("wrong", ["x", -1, "-1", "101%", "5 %", "1.5", "", "%", "nan%"])
