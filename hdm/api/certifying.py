@@ -20,6 +20,20 @@ LIMIT = 1 << 30
 """The largest file that is read as a certificate, in bytes."""
 
 
+class _Twice(Exception):
+    """A name stands twice in one JSON object; the argument is the name."""
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> Document:
+    """Return an object that was read from JSON; raise ``_Twice`` if it has a name twice."""
+    made: Document = {}
+    for name, value in pairs:
+        if name in made:
+            raise _Twice(name)
+        made[name] = value
+    return made
+
+
 def certify(
     state: StateManager,
     run: str,
@@ -65,7 +79,12 @@ def read(path: str) -> Document:
     """Return the certificate in a file; raise ``UsageError`` if it cannot be read or is none."""
     text = _text(Path(path), "the certificate")
     try:
-        made = json.loads(text)
+        made = json.loads(text, object_pairs_hook=_once)
+    except _Twice as error:
+        raise UsageError(
+            f"{path} has the name {error.args[0]!r} twice in one object: readers may differ on its value",
+            hint="ask who changed the file",
+        ) from None
     except (ValueError, RecursionError):
         made = None
     if not isinstance(made, dict) or made.get("hdm_certificate") != certificate.FORMAT:

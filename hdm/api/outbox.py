@@ -75,7 +75,10 @@ def to_http(url: str, token: str | None) -> Send:
 
     Redirections are not followed. Raises ``UsageError`` for a URL that is none of http and https.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that enclose no IPv6 address
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"--to {url!r} is no URL", hint="write http://HOST:PORT/api/v1/lineage, or https")
     if parts.username or parts.password:

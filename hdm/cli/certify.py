@@ -90,8 +90,10 @@ def command_certify(
         say(f"wrote {new_key} and {new_key}.pub; the key's id is {_new_key(new_key)}")
         return 0
     if check is not None:
+        _apart(html, check, *keys)
         return _check(certifying.read(check), keys, html, as_json=as_json)
     if approve is not None:
+        _apart(html, approve, *keys)
         return _approve(approve, _one(keys), name, html)
     if whole is not None:
         made = certifying.read(whole)
@@ -106,7 +108,7 @@ def command_certify(
             )  # fmt: skip
     if chunk is not None:
         made = proof_of(made, chunk)
-    return _written(made, output, html, as_json=as_json)
+    return _written(made, keys, output, html, as_json=as_json)
 
 
 def _new_key(path: str) -> str:
@@ -115,11 +117,21 @@ def _new_key(path: str) -> str:
     return new_key(Path(path))
 
 
-def _written(made: dict[str, Any], output: str | None, html: str | None, *, as_json: bool) -> int:
+def _apart(html: str | None, *files: str) -> None:
+    """Raise ``UsageError`` if the page would replace one of the command's other files."""
+    for file in files:
+        if html is not None and os.path.realpath(html) == os.path.realpath(file.removeprefix("file:")):
+            raise UsageError(f"--html {html} would replace {file}", hint="give the page a file of its own")
+
+
+def _written(
+    made: dict[str, Any], keys: tuple[str, ...], output: str | None, html: str | None, *, as_json: bool
+) -> int:
     """Write a certificate and its page, and print in short what it says; return the exit code."""
     said = statement_of(made)["predicate"]
     kind = "proof" if "proof" in made else "certificate"
     file = output or f"{kind}-{said['run']['run_id'][:12]}.json"
+    _apart(html, file, *keys)
     page = _page(made) if html else ""
     certifying.write(file, certifying.spell(made))
     if html:

@@ -31,6 +31,10 @@ class Wrong(ValueError):
     """Something in a certificate does not hold; the text says what."""
 
 
+_BROKEN = (Wrong, UsageError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
+"""What reading a part of a file raises that is not of the expected form."""
+
+
 @dataclass(slots=True)
 class Checked:
     """Result of checking a certificate.
@@ -113,8 +117,9 @@ def check(made: Mapping[str, Any], keys: Sequence[str]) -> Checked:
 
     ``keys`` are public keys in PEM: the first is the signer's, and each of the others must have approved,
     nobody else. Without any, the keys that the certificate itself names are used, which shows that nothing
-    was changed since, but not who signed.
+    was changed since, but not who signed. Raises ``MissingDriver`` if no signature can be checked.
     """
+    signing.ready()
     done = Checked()
     try:
         statement = _statement(made, MIGRATION)
@@ -124,13 +129,13 @@ def check(made: Mapping[str, Any], keys: Sequence[str]) -> Checked:
         done.holds.append(_signed_by("signed", predicate["issuer"], trusted=bool(keys)))
         done.holds += _check_tree(made, statement)
         _check_subjects(statement)
-    except (Wrong, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except _BROKEN as error:
         done.wrong.append(_in_words(error))
     approvers = keys[1:] if keys else None
-    for approval in made.get("approvals") or ():
+    for approval in _approvals(made):
         try:
             done.holds.append(_check_approval(made, approval, approvers))
-        except (Wrong, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except _BROKEN as error:
             done.wrong.append(f"an approval: {_in_words(error)}")
     done.wrong += [f"not approved by the key {one}" for one in _missing(made, keys[1:])]
     return done
@@ -140,7 +145,7 @@ def statement_of(made: Mapping[str, Any]) -> Document:
     """Return the statement in a certificate; raise ``UsageError`` if the file is no certificate."""
     try:
         return _statement(made, MIGRATION)
-    except (Wrong, KeyError, TypeError, ValueError, AttributeError) as error:
+    except _BROKEN as error:
         raise UsageError(
             f"not a certificate: {_in_words(error)}", hint="give the file that hdm certify wrote"
         ) from None
@@ -148,7 +153,13 @@ def statement_of(made: Mapping[str, Any]) -> Document:
 
 def approvals_of(made: Mapping[str, Any]) -> list[Document]:
     """Return what each approval of a certificate says: the approver's name, the time and the public key."""
-    return [dict(_statement(one, APPROVAL)["predicate"]) for one in made.get("approvals") or ()]
+    return [dict(_statement(one, APPROVAL)["predicate"]) for one in _approvals(made)]
+
+
+def _approvals(made: Mapping[str, Any]) -> list[Any]:
+    """Return the approvals beside a certificate; what is no list is one that cannot be read."""
+    found = made.get("approvals") or []
+    return found if isinstance(found, list) else [found]
 
 
 def _statement(made: Mapping[str, Any], kind: str) -> Document:
@@ -167,7 +178,7 @@ def _missing(made: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     """Return the ids of the keys that were given for approvers and have approved nothing here."""
     try:
         there = {signing.key_id(one["public_key"]) for one in approvals_of(made)}
-    except (Wrong, KeyError, TypeError, ValueError, AttributeError):
+    except _BROKEN:
         return []  # the approval that cannot be read was reported
     return [name for name in map(signing.key_id, keys) if name not in there]
 

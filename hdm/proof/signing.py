@@ -8,7 +8,6 @@ key is used.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import os
@@ -23,6 +22,11 @@ if TYPE_CHECKING:
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _WANTED = "make one with: hdm certify --new-key FILE"
+
+
+def ready() -> None:
+    """Raise ``MissingDriver`` if the library for keys and signatures is not installed."""
+    _ed25519()
 
 
 def canonical(value: Any) -> bytes:
@@ -106,12 +110,16 @@ def public_pem(key: Ed25519PrivateKey) -> str:
 
 
 def key_id(pem: str) -> str:
-    """Return the id of a public key: the SHA-256 of its DER form in hex digits."""
-    body = "".join(line for line in pem.splitlines() if not line.startswith("-----"))
-    try:
-        return hashlib.sha256(base64.b64decode(body)).hexdigest()
-    except (ValueError, binascii.Error):
-        return ""
+    """Return the id of a public key: the SHA-256 of its DER form in hex digits.
+
+    It is computed of the key that signatures are checked with, not of the text: a PEM text may have other
+    lines around the key. Raises ``UsageError`` for a text that is no public Ed25519 key.
+    """
+    key = public_key(pem, "the public key")
+    from cryptography.hazmat.primitives import serialization
+
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
 
 
 def envelope(statement: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:

@@ -200,6 +200,26 @@ def no_approval(document: Document, made: Place) -> Document:
     return {**document, "approvals": []}
 
 
+def disguised(document: Document, made: Place) -> Document:
+    """Signed with another key, which stands in one PEM text below the lines of the signer's."""
+    other = signing.private_key((made.folder / "other").read_text(), "other")
+    said = json.loads(base64.b64decode(document["payload"]))
+    said["predicate"]["issuer"]["public_key"] = below(made, "signer", other)
+    return issue(said, document["chunks"], other)
+
+
+def disguised_approval(document: Document, made: Place) -> Document:
+    """Approved with another key, which stands in one PEM text below the lines of the approver's."""
+    other = signing.private_key((made.folder / "other").read_text(), "other")
+    said = json.loads(base64.b64decode(document["approvals"][0]["payload"]))
+    said["predicate"]["public_key"] = below(made, "approver", other)
+    return {**document, "approvals": [signing.envelope(said, other)]}
+
+
+def below(made: Place, shown: str, real: Any) -> str:
+    return f"{(made.folder / f'{shown}.pub').read_text().splitlines()[1]}\n{signing.public_pem(real)}"
+
+
 def foreign_proof(document: Document, made: Place) -> Document:
     """The proof of a chunk, with another chunk in its place."""
     proof = proof_of(document, document["chunks"][0]["chunk"])
@@ -215,7 +235,7 @@ def moved_proof(document: Document, made: Place) -> Document:
 
 TAMPERINGS = [
     edited, of_another_key, signature_of_another_key, dropped, swapped, rebuilt, moved_approval, no_approval,
-    foreign_proof, moved_proof,
+    foreign_proof, moved_proof, disguised, disguised_approval,
 ]  # fmt: skip
 
 
@@ -265,6 +285,54 @@ def test_keys_are_guarded_and_mistakes_are_said(made: Place) -> None:
     ):
         done = plain(made, *words)
         assert (done.code, said in done.err) == (2, True), done.said
+
+
+def test_a_signer_cannot_approve_under_another_spelling_of_its_key(made: Place) -> None:
+    document = whole(made, "a.json")
+    signer = signing.private_key((made.folder / "signer").read_text(), "signer")
+    said = json.loads(base64.b64decode(document["approvals"][0]["payload"]))
+    said["predicate"]["public_key"] = f"eA==\n{signing.public_pem(signer)}"
+    file = made.folder / "self.json"
+    file.write_text(certifying.spell({**document, "approvals": [signing.envelope(said, signer)]}))
+    done = plain(made, "--check", str(file))
+    assert (done.code, "by the key that signed the certificate" in done.out) == (1, True), done.said
+
+
+@pytest.mark.parametrize("approvals", [5, True, "x", [5], [None]])
+def test_approvals_of_another_form_are_wrong_in_words(made: Place, approvals: Any) -> None:
+    file = made.folder / "malformed.json"
+    file.write_text(json.dumps({**whole(made, "c.json"), "approvals": approvals}))
+    done = plain(made, "--check", str(file))
+    assert (done.code, "WRONG: an approval: " in done.out, done.err) == (1, True, ""), done.said
+
+
+def test_a_file_that_is_nested_too_deep_or_says_a_thing_twice_is_refused(made: Place) -> None:
+    text, file = (made.folder / "c.json").read_text(), made.folder / "odd.json"
+    deep = base64.b64encode(b"[" * 200_000).decode()
+    twice = re.sub(r'"loaded": (\d+)', r'"loaded": 99999, "loaded": \1', text, count=1)
+    for odd, said in (
+        (json.dumps({**whole(made, "c.json"), "payload": deep}), "not a certificate"),
+        (twice, "'loaded' twice"),
+        (text.replace("{\n", '{\n"payload": "AAAA",\n', 1), "'payload' twice"),
+    ):
+        file.write_text(odd)
+        done = plain(made, "--check", str(file))
+        assert (done.code, said in done.err) == (2, True), done.said
+
+
+def test_a_page_replaces_neither_the_certificate_nor_a_key(made: Place) -> None:
+    folder = made.folder
+    kept = (folder / "signer").read_bytes()
+    for words in (
+        ("-o", str(folder / "one"), "--html", str(folder / "one")),
+        ("-o", str(folder / "two"), "--html", str(folder / "signer")),
+    ):
+        done = certify(made, *key(made), *words)
+        assert (done.code, "would replace" in done.err) == (2, True), done.said
+    done = plain(made, "--check", str(folder / "c.json"), "--html", str(folder / "c.json"))
+    assert (done.code, "would replace" in done.err) == (2, True), done.said
+    assert (folder / "signer").read_bytes() == kept
+    assert not (folder / "one").exists()
 
 
 def test_the_page_escapes_all_and_loads_nothing(made: Place) -> None:

@@ -238,6 +238,7 @@ def test_a_token_goes_to_the_named_host_alone_and_mistakes_are_said(
     assert (done.code, "cannot be reached" in done.err) == (1, True), done.said
     for target, said in (
         ("ftp://127.0.0.1/x", "is no URL"),
+        ("http://[x/y", "is no URL"),
         ("http://me:pass1234@127.0.0.1/x", "password"),
         (str(tmp_path / "none" / "file"), "cannot be written"),
     ):
