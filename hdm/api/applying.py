@@ -49,6 +49,9 @@ class Applied:
     chunks: int = 0
     stopped: str | None = None
     refused: str | None = None
+    until: str | None = None
+    """The state database's time after the last change and before the last comparison; None if nothing was
+    changed."""
 
     @property
     def equal(self) -> bool:
@@ -74,6 +77,7 @@ class Applied:
             "equal": self.equal,
             "stopped": self.stopped,
             "refused": self.refused,
+            "until": self.until,
         }
 
 
@@ -115,6 +119,8 @@ class Task:
     alive: Side
     max_deletes: str = NO_DELETES
     attempt: Attempt = field(default_factory=lambda: Attempt(1))
+    clock: Callable[[], str] = lambda: ""
+    """Returns the state database's time."""
 
 
 def checked(a: Table, b: Table, wishes: Wishes) -> Paired:
@@ -206,34 +212,50 @@ def make_equal(task: Task) -> Applied:
     done: dict[Change, int] = dict.fromkeys(Change, 0)
     first: Comparison | None = None
     kept = chunks = 0
+    until: str | None = None
     while True:
         keep = Differing(KEYS_AT_MOST)
         found = compare(task.a, task.b, replace(task.wishes, show=0), keep)
         first = first or found
         if not (found.missing or found.extra or found.changed):
-            return Applied(first, found, done, kept, chunks)
+            return Applied(first, found, done, kept, chunks, until=until)
         keep.refuse_unusable(task.a, task.b)
         limit = allowed(task.max_deletes, first.rows_b) - done[Change.DELETED]
         if found.extra > limit:
-            return Applied(
-                first, found if chunks else None, done, kept, chunks, _too_many(found.extra, first, task)
-            )
+            stopped = _too_many(found.extra, first, task.max_deletes)
+            return Applied(first, found if chunks else None, done, kept, chunks, stopped, until=until)
         work = _Changing(task, keep, limit, chunks)
         failpoints.point("Y0")
         work.all()
         for change, count in work.done.items():
             done[change] += count
         kept, chunks = kept + work.kept, work.number
+        until = task.clock()
         failpoints.point("Y5")
         if not keep.more or work.refused or not sum(work.done.values()):
             last = compare(task.a, task.b, task.wishes)
-            return Applied(first, last, done, kept, chunks, refused=work.refused)
+            return Applied(first, last, done, kept, chunks, refused=work.refused, until=until)
 
 
-def _too_many(extra: int, first: Comparison, task: Task) -> str:
+def foreseen(a: Side, b: Side, wishes: Wishes, max_deletes: str) -> Applied:
+    """Compare two tables as ``make_equal`` would; return what it would find, and why it would stop.
+
+    Raises what it would raise before the first change. Changes nothing.
+    """
+    keep = Differing(KEYS_AT_MOST)
+    found = compare(a, b, wishes, keep)
+    stopped = None
+    if found.missing or found.extra or found.changed:
+        keep.refuse_unusable(a, b)
+        if found.extra > allowed(max_deletes, found.rows_b):
+            stopped = _too_many(found.extra, found, max_deletes)
+    return Applied(found, None, {}, stopped=stopped)
+
+
+def _too_many(extra: int, first: Comparison, max_deletes: str) -> str:
     share = f" ({100 * extra / first.rows_b:.1f} % of its rows)" if first.rows_b else ""
     return (
-        f"{extra:,} rows would be deleted from the second table{share}, and --max-deletes {task.max_deletes} "
+        f"{extra:,} rows would be deleted from the second table{share}, and --max-deletes {max_deletes} "
         f"allows fewer; look at them first, then write --max-deletes {extra}"
     )
 

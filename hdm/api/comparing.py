@@ -112,6 +112,8 @@ def of_links(
                 continue
             before = recording.before(state, group)
             done = _noted(_validated(made, state, found, group, level, show, mend), group, said)
+            if done.repaired is not None and done.repaired.until:
+                before = replace(before, began=done.repaired.until)  # its last comparison is what counts
             yield _recorded(state, info, before, done)
         if not chosen:
             yield from _without_tables(made, found, declared=declared)

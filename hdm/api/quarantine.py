@@ -56,17 +56,34 @@ def rows(
 
 
 def waive(project: Project, by: str, reason: str, table: str | None, chunk: str | None) -> list[SetAside]:
-    """Record that a person accepts that the rows stay out of the target; return their chunks."""
+    """Record that a person accepts that the rows stay out of the target; return their chunks.
+
+    Rows that a replay has loaded, though it was killed before that was on record, are recorded as replayed:
+    the target's ledger is asked for each chunk whose link is in the manifest.
+    """
     if not by.strip() or not reason.strip():
         raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
-    with project.recall_state() or nullcontext() as state:
+    made = project.assemble()
+    with made.recall_state() or nullcontext() as state:
         chosen = _chosen(project, state, table, chunk, decided=False)
-        return [
-            replace(one, state="waived", by=by, reason=reason)
-            for one in chosen
-            if state is not None
-            and state.operators.decide_rows(one.job_id, one.chunk_id, "waived", by, reason, one.rows)
-        ]
+        found = []
+        for one in chosen if state is not None else ():
+            assert state is not None
+            what, rows = _fate(made, state, one)
+            if state.operators.decide_rows(one.job_id, one.chunk_id, what, by, reason, rows):
+                found.append(replace(one, state=what, by=by, reason=reason))
+        return found
+
+
+def _fate(made: Assembly, state: StateManager, one: SetAside) -> tuple[str, int]:
+    """Return ``replayed`` if the target's ledger has the rows, else ``waived``, with the number of rows."""
+    job = state.reports.job(one.job_id)
+    link = made.links.get(job.link_key)
+    if link is None or one.file is None:
+        return "waived", one.rows
+    table = link.outgoing(job.info.source)
+    held = link.sink.committed(table, replay_chunk(job, one, table), _mode_of(job.info.mode))
+    return ("waived", one.rows) if held is None else ("replayed", held.rows)
 
 
 def replay(project: Project, by: str, table: str | None, chunk: str | None) -> list[Replayed]:
@@ -84,13 +101,13 @@ def replay(project: Project, by: str, table: str | None, chunk: str | None) -> l
 def replay_chunk(job: Job, aside: SetAside, table: Table) -> Chunk:
     """Return the chunk under which the target's ledger records the replay of another chunk's rows.
 
-    It is always the same, so that rows are loaded once; its job key is one of its own, so that nobody takes
-    it for a chunk of the reading. It has no ``upstream``, since it comes out of turn: in mode merge the
-    cursor then decides whether the target has a newer row.
+    It is the same however the table's columns have changed since, so that rows are loaded once; its job key
+    is one of its own, so that nobody takes it for a chunk of the reading. It has no ``upstream``, since it
+    comes out of turn: in mode merge the cursor then decides whether the target has a newer row.
     """
     assert aside.file is not None
     key = digest("quarantine", job.pipeline_key)[:32]
-    return Chunk(key, table.dataset, aside.number, files=(aside.file,), schema_sha=table.schema_sha)
+    return Chunk(key, table.dataset, aside.number, files=(aside.file,))
 
 
 def _replayed(made: Assembly, state: StateManager, one: SetAside, by: str) -> Replayed:

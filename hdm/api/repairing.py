@@ -48,7 +48,7 @@ def _mend(state: StateManager, max_deletes: str, found: Found) -> Applied:
     task = Task(
         found.source, found.target, found.wishes, table.columns, patch,
         key_of("repair", *sorted(each.pipeline_key for each in found.group)), found.alive, max_deletes,
-        Attempt(1, run_id="repair"),
+        Attempt(1, run_id="repair"), state.reports.clock,
     )  # fmt: skip
     target = {"namespace": one.target.dataset.namespace, "name": one.target.dataset.name}
     facts = {"by": user(), "target": target, "ledger_key": task.job_key}

@@ -59,7 +59,10 @@ def key_of(text: str, key: Sequence[str]) -> dict[str, str | None]:
                 f"--row {text!r} names no column, and the table's key has {len(key)}",
                 hint="write COLUMN=VALUE, several with commas between",
             )
-        return {key[0]: text}
+        return {key[0]: None if text == "NULL" else text}
+    names = [name for name, _, _ in parts]
+    if len({*names}) < len(names):
+        raise UsageError(f"--row {text!r} gives a column twice", hint="write each column once")
     if any(not name or not equals for name, equals, _ in parts):
         raise UsageError(f"--row {text!r} cannot be read", hint="write COLUMN=VALUE, with commas between")
     return {name: None if value == "NULL" else value for name, _, value in parts}
@@ -92,7 +95,14 @@ def find(found: Sequence[Mapping[str, Any]], values: Mapping[str, str | None]) -
     doubt = "several links fill the table" if len(links) > 1 else ""
     if not doubt and len(there) > 1 and there[0]["job"]["mode"] == "merge":
         doubt = "of several, the last that read the row wrote it"
-    return [_brought(one, sure, why, doubt) for one, sure, why in kept]
+    return [_brought(one, sure, why, doubt or _rewritten(one)) for one, sure, why in kept]
+
+
+def _rewritten(one: Mapping[str, Any]) -> str:
+    """Return what else may have written the row since; empty if nothing has."""
+    since = str(one["committed_at"] or "")
+    kinds = {each["kind"] for each in one["job"].get("rewritten", ()) if (each["until"] or "") >= since}
+    return f"a {' and a '.join(sorted(kinds))} wrote rows of the table since" if kinds else ""
 
 
 def _brought(one: Mapping[str, Any], sure: bool | None, why: str, doubt: str) -> Brought:

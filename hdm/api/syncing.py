@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hdm._version import __version__
-from hdm.api.applying import NO_DELETES, Applied, Task, allowed, checked, given, key_of, make_equal, patched
+from hdm.api.applying import (
+    NO_DELETES,
+    Applied,
+    Task,
+    allowed,
+    checked,
+    foreseen,
+    given,
+    key_of,
+    make_equal,
+    patched,
+)
 from hdm.api.boundary import guarded
 from hdm.api.two_tables import known_profiles, place_of
 from hdm.config.profile import environment
@@ -15,7 +26,6 @@ from hdm.errors import HdmError, UsageError
 from hdm.model import Attempt, Table, digest
 from hdm.planning.open_state import embedded_state, named_state
 from hdm.project import user
-from hdm.proof.compare import compare
 from hdm.proof.pairing import Wishes
 from hdm.proof.result import Comparison, Level
 from hdm.runtime.host import host_identity
@@ -73,7 +83,7 @@ def sync(
     wishes = replace(wishes, level=Level.ROWS)
     plan = checked(a.table, b.table, wishes)
     if dry_run:
-        return Synced(first, second, _named(Applied(compare(a, b, wishes), None, {}), first, second, where))
+        return Synced(first, second, _named(foreseen(a, b, wishes, str(max_deletes)), first, second, where))
     key = [plan.pairs[number].b.name for number in plan.keys]
     sink = places[1].sink(known, b.table.path, key)
     table = Table(a.table.dataset, a.table.path, tuple(map(given, plan.pairs)), tuple(key))
@@ -86,9 +96,10 @@ def sync(
     )  # fmt: skip
     with embedded_state(known) if state is None else named_state(state) as store:
         run = store.runs.open(_run_info(first, second, environment(env)))
+        names = {"first": _dataset(a.table), "second": _dataset(b.table), "ledger_key": task.job_key}
         try:
-            made = make_equal(replace(task, attempt=Attempt(1, run_id=run)))
-            names = {"first": _dataset(a.table), "second": _dataset(b.table), "ledger_key": task.job_key}
+            store.operators.synced(run, names, begins=True)
+            made = make_equal(replace(task, attempt=Attempt(1, run_id=run), clock=store.reports.clock))
             store.operators.synced(run, {**names, **made.facts()})
         except BaseException as error:
             _close(store, run, error)

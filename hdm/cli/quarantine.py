@@ -146,9 +146,15 @@ def waive(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, table: str | None,
     chunk: str | None, by: str, reason: str, as_json: bool,
 ) -> int:  # fmt: skip
-    """Accept that rows of MANIFEST stay out of their targets; the decision is recorded for good."""
+    """Accept that rows of MANIFEST stay out of their targets; the decision is recorded for good.
+
+    Rows that a replay brought into the target before it was killed are recorded as replayed.
+    """
     done = quarantine.waive(api.open(manifest, env, profiles), by, reason, table, chunk)
-    title = f"{sum(one.rows for one in done)} row(s) of {len(done)} chunk(s) waived by {by}"
+    stay = [one for one in done if one.state == "waived"]
+    title = f"{sum(one.rows for one in stay)} row(s) of {len(stay)} chunk(s) waived by {by}"
+    if len(stay) < len(done):
+        title += f"; {len(done) - len(stay)} chunk(s) were replayed already, by the target's ledger"
     emit([_row(one) for one in done], as_json=as_json, title=title, empty="no rows are set aside")
     return 0
 

@@ -105,7 +105,11 @@ def show_applied(one: Applied, title: str, *, dry_run: bool = False) -> None:
     wanted = f"{before.missing:,} new, {before.changed:,} changed, {before.extra:,} deleted"
     if dry_run:
         show(before, title)
-        say(f"  dry run: a sync would do {wanted}")
+        say(
+            f"  dry run: a sync would do {wanted}"
+            if not one.stopped
+            else f"  dry run: a sync would stop: {one.stopped}"
+        )
         return
     if one.after is not before:
         say(f"{title}: to do: {wanted}")

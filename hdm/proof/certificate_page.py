@@ -15,6 +15,7 @@ _VERDICTS = {
     WARNED: ("NOT EVERYTHING IS PROVEN", "#b26a00"),
     FAILED: ("SOURCE AND TARGET DIFFER", "#b71c1c"),
 }
+_PARTS = ("loaded", "filtered", "rejected")
 _SHOWN = 200
 _DRAWN = 40
 Row = dict[str, Any]
@@ -49,7 +50,7 @@ def to_html(made: Mapping[str, Any]) -> str:
         balance=_balance(tables[:_DRAWN]),
         scope=_scope(said),
         counts=_table(
-            ("target", "mode", "extracted", "loaded", "filtered", "bytes", "chunks", "read back by count"),
+            ("target", "mode", *COUNTS, "chunks", "read back by count"),
             [
                 (
                     one["target"]["name"] + (" (staged files)" if one["staged"] else ""), one["mode"],
@@ -68,7 +69,7 @@ def to_html(made: Mapping[str, Any]) -> str:
             [
                 (one["target"]["name"], w["filter"], w["error"], w["by"], w["at"], w["reason"])
                 for one in said["tables"]
-                for w in one["waived"]
+                for w in (*one["waived"], *_waived_rows(one))
             ],
         ),
         checks=_table(
@@ -97,6 +98,15 @@ def to_html(made: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
+def _waived_rows(one: Mapping[str, Any]) -> list[Row]:
+    """Return the rows in quarantine that somebody accepted, in the form of waived chunks."""
+    return [
+        {**each, "filter": f"{each['rows']} row(s) of chunk {each['chunk_id'][:12]}", "error": "set aside"}
+        for each in one["set_aside"]
+        if each["state"] == "waived"
+    ]
+
+
 def _flow(one: Mapping[str, Any]) -> Row:
     compared = one["comparison"]
     colour = "#b26a00" if compared is None else "#2e7d32" if compared["equal"] else "#b71c1c"
@@ -117,15 +127,17 @@ def _balance(tables: Sequence[Mapping[str, Any]]) -> list[Row]:
     most = max((one["extracted"] for one in tables), default=0) or 1
     found = []
     for one in tables:
-        loaded, filtered = (440 * one[name] / most for name in ("loaded", "filtered"))
+        loaded, filtered, rejected = (440 * one[name] / most for name in _PARTS)
         found.append(
             {
                 "name": _short(one["target"]["name"], 34),
                 "loaded": f"{loaded:.1f}",
                 "at": f"{240 + loaded:.1f}",
                 "filtered": f"{filtered:.1f}",
-                "end": f"{246 + loaded + filtered:.1f}",
-                "said": f"{one['extracted']:,} = {one['loaded']:,} + {one['filtered']:,}",
+                "after": f"{240 + loaded + filtered:.1f}",
+                "rejected": f"{rejected:.1f}",
+                "end": f"{246 + loaded + filtered + rejected:.1f}",
+                "said": f"{one['extracted']:,} = {' + '.join(f'{one[name]:,}' for name in _PARTS)}",
             }
         )
     return found
@@ -149,6 +161,11 @@ def _section(one: Mapping[str, Any]) -> Row:
     notes = [*(found["notes"] if found else ())]
     notes += [f"declared loss: {column}: {why}" for column, why in one["losses"]]
     notes += [f"not moved: the source's column {name}" for name in one["left_out"]]
+    notes += [_rewritten(each) for each in one["rewritten"]]
+    notes += [
+        f"{each['rows']} row(s) in quarantine were {each['state']} by {each['by']} at {each['at']}"
+        for each in one["set_aside"]
+    ]
     return {
         "title": f"{one['source']['name']} to {one['target']['name']}",
         "link": one["link"],
@@ -166,6 +183,13 @@ def _section(one: Mapping[str, Any]) -> Row:
             ],
         ),
     }  # fmt: skip
+
+
+def _rewritten(one: Mapping[str, Any]) -> str:
+    who = f" by {one['by']}" if one["by"] else ""
+    done = ", ".join(f"{count:,} {kind}" for kind, count in one["done"].items())
+    end = (done or "nothing changed") if one["ended"] else "its end is not on record"
+    return f"{one['kind']} of run {one['run'][:12]}{who} at {one['began']}: {end}"
 
 
 def _scope(said: Mapping[str, Any]) -> Row:

@@ -57,7 +57,13 @@ def refuse(evidence: Mapping[str, Any]) -> None:
     if unfinished or evidence["failed"]:
         said = ", ".join(unfinished) or "; ".join(str(one.get("message")) for one in evidence["failed"])
         raise UsageError(f"{name} did not finish all tables: {said}", hint=again)
-    if run["status"] != "success" and run["error_class"] != "NotEqual":
+    undecided = sum(one["rows"] for one in evidence["set_aside"] if one["state"] == "open")
+    if undecided:
+        raise UsageError(
+            f"{name} has {undecided} row(s) in quarantine",
+            hint="hdm quarantine replay or hdm quarantine waive, then certify it",
+        )
+    if run["status"] != "success" and run["error_class"] not in ("NotEqual", "RowsSetAside"):
         raise UsageError(f"{name} ended with {run['status']}: {run['error_class']}", hint=again)
     if any(one["bound_kind"] == "legacy" for one in evidence["chunks"]):
         raise UsageError(f"{name} was imported: hdm did not move its rows", hint="certify a run of hdm")
@@ -89,6 +95,7 @@ def _leaf(chunk: Mapping[str, Any], job: Mapping[str, Any]) -> Row:
         "extracted": _number(chunk["rows_extracted"]),
         "loaded": _number(chunk["rows_loaded"]),
         "filtered": _number(chunk["rows_filtered"]),
+        "rejected": _number(chunk["rows_rejected"]),
         "bytes": _number(chunk["bytes"]),
         "sha256": chunk["content_sha256"],
         "committed_at": chunk["sinking_end_time"],
@@ -153,6 +160,7 @@ def _tables(evidence: Mapping[str, Any], found: Sequence[Row]) -> list[Row]:
 
 def _table(job: Mapping[str, Any], found: Sequence[Row], evidence: Mapping[str, Any], *, staged: bool) -> Row:
     waived = [one for one in evidence["waived"] if one["job_id"] == job["job_id"]]
+    aside = [one for one in evidence["set_aside"] if one["job_id"] == job["job_id"]]
     chosen = _chosen(job)
     looked = _looked(chosen) if chosen else ""
     if staged:
@@ -169,6 +177,8 @@ def _table(job: Mapping[str, Any], found: Sequence[Row], evidence: Mapping[str, 
         "compared": looked or NOT_COMPARED,
         "comparison": chosen,
         "comparisons": job["comparisons"],
+        "rewritten": job["rewritten"],
+        "set_aside": [{name: value for name, value in one.items() if name != "job_id"} for one in aside],
         "schemas": job["schemas"],
         "mapping": [_mapped(line) for line in job["columns"]],
         "left_out": _left_out(job),
@@ -188,7 +198,7 @@ def _table(job: Mapping[str, Any], found: Sequence[Row], evidence: Mapping[str, 
     }  # fmt: skip
 
 
-COUNTS = ("extracted", "loaded", "filtered", "bytes")
+COUNTS = ("extracted", "loaded", "filtered", "rejected", "bytes")
 """What the statement sums up of each table's leaves."""
 
 
@@ -197,11 +207,12 @@ def _total(found: Iterable[Mapping[str, Any]], name: str) -> int:
 
 
 def _chosen(job: Mapping[str, Any]) -> Row | None:
-    """Return the comparison that counts for a job: of those since its last commit the closest.
+    """Return the comparison that counts for a job: of those since hdm last wrote to the target the closest.
 
     Where one found a difference, only later ones can outweigh it.
     """
-    fresh = [one for one in job["comparisons"] if str(one["began"]) >= (job["last_commit"] or "")]
+    last = max((job["last_commit"] or "", *(one["until"] or "" for one in job["rewritten"])))
+    fresh = [one for one in job["comparisons"] if str(one["began"]) >= last]
     wrong = [place for place, one in enumerate(fresh) if not one["equal"]]
     if wrong and wrong[-1] == len(fresh) - 1:
         return dict(fresh[-1])
@@ -218,7 +229,7 @@ def _verdict(tables: Sequence[Row], evidence: Mapping[str, Any]) -> tuple[str, l
         if compared is not None and not compared["equal"]:
             failed.append(f"{name}: source and target DIFFER ({differs(compared)})")
         elif compared is None and not one["staged"]:
-            stale = "since its last rows came" if one["comparisons"] else "with its source by hdm"
+            stale = "since its rows were last written" if one["comparisons"] else "with its source by hdm"
             warned.append(f"{name}: {NOT_COMPARED} {stale}")
         elif compared is not None and _looked(compared) != _LOOKED["rows"]:
             warned.append(f"{name}: {_looked(compared)}")
@@ -226,13 +237,17 @@ def _verdict(tables: Sequence[Row], evidence: Mapping[str, Any]) -> tuple[str, l
             warned.append(f"{name}: compared under another manifest than the run's: its rules may differ")
         for each in one["waived"]:
             warned.append(f"{name}: a part is missing, waived by {each['by']}: {each['reason']}")
+        for each in one["set_aside"]:
+            if each["state"] == "waived":
+                missing = f"{each['rows']} row(s) are missing"
+                warned.append(f"{name}: {missing}, waived by {each['by']}: {each['reason']}")
         for each in one["checks"]:
             if each["status"] in ("fail", "error"):
                 where = f" of {each['column_name']}" if each["column_name"] else ""
                 said = f"{name}: check {each['kind']}{where} failed in {each['chunks']} chunk(s)"
                 (failed if each["severity"] == "error" else warned).append(said)
-        if one["extracted"] != one["loaded"] + one["filtered"]:
-            failed.append(f"{name}: extracted rows are not loaded + filtered")
+        if one["extracted"] != one["loaded"] + one["filtered"] + one["rejected"]:
+            failed.append(f"{name}: extracted rows are not loaded + filtered + rejected")
     if evidence["verdict"].older:
         warned.append(f"{evidence['verdict'].older} run(s) in the trail are of hdm 0.1, which sealed less")
     return (FAILED if failed else WARNED if warned else PASSED), [*failed, *warned]

@@ -17,13 +17,15 @@ from typing import Any
 
 import pytest
 
+from hdm import failpoints
 from hdm.api import certifying
 from hdm.proof import signing
-from hdm.proof.certificate import issue, proof_of
+from hdm.proof.certificate import issue, proof_of, statement_of
 from tests.flows.kit import ROOT, Done, Place, direct, load, on_sqlite, only, run, shop, stage
 
 PAGE = ROOT / "docs" / "howto" / "check-a-certificate.md"
 Document = dict[str, Any]
+STALE = "orders: NOT COMPARED since its rows were last written"
 
 
 def certify(place: Place, *words: str) -> Done:
@@ -402,7 +404,90 @@ def test_a_comparison_from_before_rows_were_read_again_does_not_count(tmp_path: 
     assert place.hdm("reload", "orders", "--range", "0:10").code == 0
     assert place.hdm("run").code == 0
     done = certify(place, *key(place), "-o", str(tmp_path / "one.json"))
-    assert (done.code, "orders: NOT COMPARED since its last rows came" in done.out) == (1, True), done.said
+    assert (done.code, "orders: NOT COMPARED since its rows were last written" in done.out) == (1, True), (
+        done.said
+    )
+
+
+def compared_before(place: Place) -> Place:
+    """A run that was compared, then a target in which one row is wrong."""
+    assert place.hdm("run").code == 0
+    assert place.hdm("validate").code == 0
+    on_sqlite(place.target, "UPDATE orders SET customer = 'wrong' WHERE id = 7")
+    return place
+
+
+@pytest.mark.slow
+def test_a_repair_is_named_and_only_a_comparison_after_it_counts(tmp_path: Path) -> None:
+    place, page = compared_before(both(tmp_path)), tmp_path / "page.html"
+    assert place.hdm("validate", "--repair").code == 0
+    done = certify(place, *key(place), "-o", str(tmp_path / "one.json"), "--html", str(page))
+    assert (done.code, done.out.startswith("PASSED")) == (0, True), done.said
+    orders = next(one for one in tables_of(tmp_path / "one.json") if one["target"]["name"].endswith("orders"))
+    (repair,) = orders["rewritten"]
+    assert (repair["kind"], repair["done"]["changed"], repair["equal"]) == ("repair", 1, True)
+    assert orders["comparison"]["began"] == repair["until"]
+    assert re.search("repair of run .*: .*1 changed", page.read_text())
+    place.trail_holds()
+
+
+@pytest.mark.slow
+def test_a_comparison_from_before_a_broken_repair_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = compared_before(both(tmp_path))
+    with monkeypatch.context() as broken:
+        broken.setattr(failpoints, "_points", {"Y5": [(1, "raise:ConnectionLost")]})
+        broken.setattr(failpoints, "_passes", {})
+        assert place.hdm("validate", "--repair", "--select", "orders").code == 1
+    done = certify(place, *key(place), "-o", str(tmp_path / "one.json"))
+    assert (done.code, "orders: NOT COMPARED since its rows were last written" in done.out) == (1, True), (
+        done.said
+    )
+    assert "items" not in done.out.partition("NOT COMPARED")[2]
+
+
+@pytest.mark.slow
+def test_a_comparison_from_before_a_sync_does_not_count(tmp_path: Path) -> None:
+    place = compared_before(both(tmp_path))
+    options = ["-e", "dev", "--profiles", str(place.folder / "p.yml")]
+    synced = run(["sync", "sqlite:src.orders", "sqlite:dst.orders", *options], place.env)
+    assert synced.code == 0, synced.said
+    done = certify(place, *key(place), "-o", str(tmp_path / "one.json"))
+    assert (done.code, "orders: NOT COMPARED since its rows were last written" in done.out) == (1, True), (
+        done.said
+    )
+    assert place.hdm("validate").code == 0
+    done = certify(place, *key(place), "-o", str(tmp_path / "two.json"))
+    assert (done.code, done.out.startswith("PASSED")) == (0, True), done.said
+
+
+@pytest.mark.slow
+def test_rows_in_quarantine_are_counted_and_named(tmp_path: Path) -> None:
+    place = both(tmp_path)
+    first = place.manifest["declared_data_links"]["stages"][0]
+    first["checks"] = [{"type": "Range", "column": "id", "max": 28, "severity": "quarantine"}]
+    first["quarantine"] = {"type": "FSSink", "conf": {"directory": str(tmp_path / "aside")}}
+    place.write()
+    assert place.hdm("run").code == 1
+    done = certify(place, *key(place), "-o", str(tmp_path / "one.json"))
+    assert done.code == 2 and re.search(r"has \d+ row\(s\) in quarantine", done.err), done.said
+    words = ("--by", "A. Person", "--reason", "ticket 4711")
+    assert place.hdm("quarantine", "waive", *words).code == 0
+    page = tmp_path / "page.html"
+    done = certify(place, *key(place), "-o", str(tmp_path / "one.json"), "--html", str(page))
+    assert done.code == 1 and re.search(
+        r"row\(s\) are missing, waived by A. Person: ticket 4711", done.out
+    ), done.said
+    table = next(one for one in tables_of(tmp_path / "one.json") if one["rejected"])
+    assert table["extracted"] == table["loaded"] + table["filtered"] + table["rejected"]
+    assert "extracted rows are not" not in done.out
+    assert "ticket 4711" in page.read_text() and "set aside" in page.read_text()
+
+
+def tables_of(file: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = statement_of(certifying.read(str(file)))["predicate"]["tables"]
+    return found
 
 
 @pytest.mark.slow

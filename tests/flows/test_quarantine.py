@@ -229,6 +229,26 @@ def test_a_replay_that_is_killed_is_done_once(place: Place, point: str) -> None:
     assert ids(place) == sorted(ALL)
 
 
+def test_rows_that_a_killed_replay_brought_are_not_called_waived(place: Place) -> None:
+    guarded(place, RULE).hdm("run")
+    guarded(place)
+    killed = place.python(["-m", "hdm", "quarantine", "replay", *place.args], {"HDM_FAILPOINT": "Q2:1:kill"})
+    assert killed.wait() == -9
+    done = quarantine(place, "waive", "--by", "A. Person", "--reason", "ticket 4711")
+    assert done.code == 0 and "1 chunk(s) were replayed already" in done.out, done.said
+    states = [row["state"] for row in quarantine(place, "list", "--all", "--json").json]
+    assert (states.count("replayed"), set(states) <= {"replayed", "waived"}) == (1, True)
+    assert len(ids(place)) == len(ALL) - states.count("waived")
+
+
+def test_a_newer_reading_that_failed_forgets_no_row(place: Place) -> None:
+    assert guarded(place, RULE, mode="replace").hdm("run").code == 1
+    place.sql("UPDATE orders SET cents = 1 WHERE cents > 11700")
+    fails = {"type": "Range", "column": "cents", "min": 2}
+    assert guarded(place, RULE, fails, mode="replace").hdm("run").code == 1
+    assert sum(row["rows"] for row in quarantine(place, "list", "--json").json) == len(DEAR)
+
+
 def test_a_replay_obeys_the_rules_as_they_are_now(place: Place) -> None:
     guarded(place, RULE).hdm("run")
     still = quarantine(place, "replay", "--json")

@@ -13,7 +13,7 @@ from hdm.api.row_lineage import PERHAPS, WAIVED, YES, find, key_of
 from hdm.errors import UsageError
 from hdm.model import Chunk, Condition, Dataset, Table
 from hdm.model.values import Column, Kind
-from tests.flows.kit import Place, direct, load, only, shop, stage
+from tests.flows.kit import Place, direct, load, on_sqlite, only, shop, stage
 
 
 def asked(place: Place, table: str, row: str) -> list[dict[str, Any]]:
@@ -46,6 +46,17 @@ def test_the_chunk_of_a_key_is_named_with_its_file_through_a_chain(tmp_path: Pat
     assert asked(place, "orders", "100000000") == asked(place, "orders", "id=100000000")
     done = place.hdm("lineage", "orders", "--row", "7")
     assert (done.code, "yes" in done.out) == (0, True), done.said
+
+
+@pytest.mark.slow
+def test_a_row_that_a_repair_may_have_written_is_perhaps(tmp_path: Path) -> None:
+    place = shop(tmp_path, 40, 9)
+    only(place, direct(place, "orders"))
+    assert place.hdm("run").code == 0
+    on_sqlite(place.target, "DELETE FROM orders WHERE id = 7")
+    assert place.hdm("validate", "--repair").code == 0
+    (found,) = asked(place, "orders", "7")
+    assert (found["brought"], found["why"]) == (PERHAPS, "a repair wrote rows of the table since")
 
 
 @pytest.mark.slow
@@ -185,6 +196,7 @@ def test_several_links_and_parts_of_a_file_are_perhaps() -> None:
 def test_a_key_is_read_by_name_or_as_the_only_one() -> None:
     assert key_of("7", ("id",)) == {"id": "7"}
     assert key_of("a=1,b=NULL", ()) == {"a": "1", "b": None}
-    for text, key in (("7", ("a", "b")), ("7", ()), ("=3", ("a",)), ("a=1,2", ("a",))):
+    assert key_of("NULL", ("id",)) == {"id": None}
+    for text, key in (("7", ("a", "b")), ("7", ()), ("=3", ("a",)), ("a=1,2", ("a",)), ("a=1,a=2", ())):
         with pytest.raises(UsageError):
             key_of(text, key)

@@ -119,6 +119,8 @@ def test_a_dry_run_counts_names_causes_and_changes_nothing(tmp_path: Path) -> No
     done = sync(place, "--dry-run")
     assert done.code == 1, done.said
     assert "customer: another value (1)" in done.out or "customer: " in done.out
+    assert "dry run: a sync would stop: 1 rows would be deleted" in done.out
+    done = sync(place, "--dry-run", "--max-deletes", "1")
     assert "dry run: a sync would do 1 new, 1 changed, 1 deleted" in done.out
     assert place.rows("orders") == before and place.state("SELECT COUNT(*) FROM hdm_run") == runs
 

@@ -47,9 +47,12 @@ class Operators(Aggregate):
         """Return dead chunks with their errors, as dictionaries: those of one run, of one job, or all."""
         return operators.dead(self._base, run_id, job_id)
 
-    def synced(self, run_id: str, facts: Mapping[str, Any]) -> None:
-        """Record what a sync of two tables found and did: counts and names, never values."""
-        repairs.synced(self._base, run_id, facts)
+    def synced(self, run_id: str, facts: Mapping[str, Any], *, begins: bool = False) -> None:
+        """Record what a sync of two tables found and did: counts and names, never values.
+
+        With ``begins``, record that it begins.
+        """
+        repairs.synced(self._base, run_id, facts, begins=begins)
 
     def repair(self, job_id: str, facts: Mapping[str, Any], *, begins: bool = False) -> None:
         """Record what a repair of a job's target found and did: counts and names, never values.

@@ -11,9 +11,10 @@ from hdm.state.db.tables import job
 from hdm.state.tx.context import Base
 
 
-def synced(base: Base, run_id: str, facts: Mapping[str, Any]) -> None:
-    """Record in a run what a sync of two tables found and did."""
-    base.change(run_id, lambda tx: tx.event("table.synced", **facts))
+def synced(base: Base, run_id: str, facts: Mapping[str, Any], *, begins: bool) -> None:
+    """Record in a run that a sync of two tables begins, or what it found and did."""
+    kind = "table.syncing" if begins else "table.synced"
+    base.change(run_id, lambda tx: tx.event(kind, **facts))
 
 
 def repair(base: Base, job_id: str, facts: Mapping[str, Any], *, begins: bool) -> None:

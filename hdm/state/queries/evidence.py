@@ -27,6 +27,8 @@ from hdm.state.db.tables import (
 from hdm.state.jobs.comparisons import COMPARED
 from hdm.state.queries import verify
 from hdm.state.queries.anchors import Anchor
+from hdm.state.queries.rewritten import rewritten
+from hdm.state.queries.set_aside import decided
 from hdm.state.records import COMMITTED, SUPERSEDED, VERIFIED
 from hdm.state.tx.context import Base
 
@@ -37,9 +39,10 @@ def of_run(base: Base, run_id: str, known: Sequence[Anchor]) -> Row:
     """Verify the trail, and return what is on record about a run, on one snapshot of the database.
 
     ``verdict`` is what the verification found. The other entries are rows as dictionaries: ``run``, its
-    ``opened`` event, ``jobs`` with their columns, losses, schemas, comparisons and checks, ``chunks`` (those
-    that are committed), ``open`` (how many chunks are in each other status), ``waived``, ``failed`` (why
-    tables could not be planned), ``heads`` (the chains of all runs that took part) and ``now``.
+    ``opened`` event, ``jobs`` with their columns, losses, schemas, comparisons, checks and what has
+    ``rewritten`` the target beside them, ``chunks`` (those that are committed), ``open`` (how many chunks are
+    in each other status), ``waived``, ``set_aside`` (rows in quarantine, by chunk), ``failed`` (why tables
+    could not be planned), ``heads`` (the chains of all runs that took part) and ``now``.
     """
     return base.db.snapshot(lambda conn: _of_run(conn, run_id, known))
 
@@ -61,6 +64,7 @@ def _of_run(conn: Connection, run_id: str, known: Sequence[Anchor]) -> Row:
         "chunks": chunks,
         "open": _counts(conn, ids),
         "waived": _rows(conn, _waived(ids)),
+        "set_aside": _set_aside(conn, chunks),
         "failed": [one["payload"] for one in _payloads(conn, failed)],
         "heads": _heads(conn, run_id, ids),
         "trail": {"number": int(place.number), "newest": place.run_id},
@@ -111,6 +115,9 @@ def _jobs(conn: Connection, run_id: str) -> list[Row]:
             .where(job.c.pipeline_key == one["pipeline_key"], job.c.epoch <= one["epoch"])
         ).scalar()
         one["checks"] = _rows(conn, _checks(mine))
+    others = rewritten(conn, {(one["target_namespace"], one["target"]) for one in jobs})
+    for one in jobs:
+        one["rewritten"] = others[one["target_namespace"], one["target"]]
     return jobs
 
 
@@ -138,7 +145,8 @@ def _chunks(ids: Sequence[str]) -> Select[Any]:
         select(
             chunk.c.chunk_id, chunk.c.job_id, chunk.c.chunk_no, chunk.c.corr_in, chunk.c.bound_kind,
             chunk.c.lo, chunk.c.hi, chunk.c.source_filter, chunk.c.status, chunk.c.attempt, chunk.c.receipt,
-            chunk.c.rows_extracted, chunk.c.rows_loaded, chunk.c.rows_filtered, chunk.c.bytes,
+            chunk.c.rows_extracted, chunk.c.rows_loaded, chunk.c.rows_filtered, chunk.c.rows_rejected,
+            chunk.c.bytes,
             chunk.c.content_sha256, chunk.c.sinking_end_time,
         )
         .join(job, job.c.job_id == chunk.c.job_id)
@@ -158,6 +166,20 @@ def _waived(ids: Sequence[str]) -> Select[Any]:
         .where(chunk.c.job_id.in_(ids), chunk.c.status == "waived")
         .order_by(chunk.c.job_id, chunk.c.chunk_no)
     )  # fmt: skip
+
+
+def _set_aside(conn: Connection, chunks: Sequence[Row]) -> list[Row]:
+    """The chunks with rows in quarantine, and what became of those: open, replayed or waived."""
+    mine = [one for one in chunks if one["rows_rejected"]]
+    said = decided(conn, [one["chunk_id"] for one in mine])
+    names = ("state", "by", "at", "reason")
+    return [
+        {
+            "chunk_id": one["chunk_id"], "job_id": one["job_id"], "rows": int(one["rows_rejected"]),
+            **dict.fromkeys(names), "state": "open", **said.get(one["chunk_id"], {}),
+        }
+        for one in mine
+    ]  # fmt: skip
 
 
 def _counts(conn: Connection, ids: Sequence[str]) -> dict[str, int]:

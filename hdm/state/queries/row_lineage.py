@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from hdm.model.json import chunk_from_json, table_from_json
 from hdm.state.db.tables import artifact, chunk, column_lineage, dataset, dead_letter, job, run
+from hdm.state.queries.rewritten import rewritten
 from hdm.state.records import COMMITTED, VERIFIED, WAIVED
 from hdm.state.tx.context import Base
 
@@ -22,8 +23,9 @@ def chunks_into(base: Base, dataset_names: Sequence[str]) -> list[Row]:
 
     A chunk that was passed on, from one of these datasets into another, stands only in ``from``.
     Each is a dictionary: the chunk's ``chunk`` (as planned), ``status``, ``committed_at``, ``job`` (its row,
-    with ``run``, ``table`` and ``columns``, the column lineage), ``files``, ``waived`` (by whom and why), and
-    ``from``, the chunk upstream in the same form, None for one that was read from a source.
+    with ``run``, ``table``, ``columns``, the column lineage, and ``rewritten``, what has written to the
+    target beside it), ``files``, ``waived`` (by whom and why), and ``from``, the chunk upstream in the same
+    form, None for one that was read from a source.
     """
     return base.db.snapshot(lambda conn: _chunks_into(conn, dataset_names))
 
@@ -84,17 +86,26 @@ def _jobs(conn: Connection, ids: Iterable[str]) -> dict[str, Row]:
     found: dict[str, Row] = {}
     columns = (
         job.c.job_id, job.c.pipeline_key, job.c.epoch, job.c.mode, job.c.status, job.c.source_name,
-        job.c.sink_name, job.c.source_table, job.c.target_table, job.c.snapshot_token, run.c.run_id,
+        job.c.sink_name, job.c.source_table, job.c.target_table, job.c.snapshot_token,
+        dataset.c.namespace, dataset.c.name, run.c.run_id,
         run.c.manifest_name, run.c.manifest_sha256, run.c.git_sha, run.c.git_dirty, run.c.started_by,
     )  # fmt: skip
     for page in _pages(sorted(ids)):
-        query = select(*columns).join(run, run.c.run_id == job.c.run_id).where(job.c.job_id.in_(page))
+        query = (
+            select(*columns)
+            .join(run, run.c.run_id == job.c.run_id)
+            .join(dataset, dataset.c.dataset_id == job.c.sink_dataset_id)
+            .where(job.c.job_id.in_(page))
+        )
         for one in _rows(conn, query):
             sides = [table_from_json(one.pop(f"{side}_table")) for side in ("source", "target")]
             found[one["job_id"]] = {**one, "table": sides[0], "target": sides[1], "columns": []}
         lines = select(column_lineage).where(column_lineage.c.job_id.in_(page))
         for one in _rows(conn, lines.order_by(column_lineage.c.job_id, column_lineage.c.sink_column)):
             found[one["job_id"]]["columns"].append(one)
+    others = rewritten(conn, {(one["namespace"], one["name"]) for one in found.values()})
+    for one in found.values():
+        one["rewritten"] = others[one["namespace"], one["name"]]
     return found
 
 

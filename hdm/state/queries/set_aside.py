@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, case, func, or_, select
 
 from hdm.model import StagedFile
 from hdm.model.json import receipt_from_json
@@ -50,13 +50,12 @@ class SetAsideRows:
     def set_aside(self, name: str, env: str, links: Collection[str] = ()) -> list[SetAside]:
         """Return each chunk of a manifest that has rows set aside, by table and number.
 
-        Leaves out those of a table in mode ``replace`` that was read again since. ``links`` are the link keys
-        of the manifest: its runs under an older name are then searched, too.
+        Leaves out those of a table in mode ``replace`` that has been read anew with success since. ``links``
+        are the link keys of the manifest: its runs under an older name are then searched, too.
         """
+        whole = case((job.c.status == "success", job.c.epoch), else_=0)
         newest = (
-            select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
-            .group_by(job.c.pipeline_key)
-            .subquery()
+            select(job.c.pipeline_key, func.max(whole).label("epoch")).group_by(job.c.pipeline_key).subquery()
         )
         query = (
             select(
@@ -70,14 +69,14 @@ class SetAsideRows:
                 chunk.c.rows_rejected > 0,
                 chunk.c.status.in_((COMMITTED, VERIFIED)),
                 chunk.c.job_id.in_(jobs_of(name, env, links)),
-                or_(~among(job.c.mode, READ_EVERYTHING), job.c.epoch == newest.c.epoch),
+                or_(~among(job.c.mode, READ_EVERYTHING), job.c.epoch >= newest.c.epoch),
             )
             .order_by(dataset.c.name, job.c.epoch, chunk.c.chunk_no)
         )  # fmt: skip
 
         def work(conn: Connection) -> list[SetAside]:
             rows = conn.execute(query).all()
-            said = _decided(conn, [row.chunk_id for row in rows])
+            said = decided(conn, [row.chunk_id for row in rows])
             return [
                 SetAside(
                     row.table, row.sink, row.chunk_id, row.chunk_no, row.rows_rejected,
@@ -89,7 +88,7 @@ class SetAsideRows:
         return self._base.db.read(work)
 
 
-def _decided(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def decided(conn: Connection, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the last decision on each chunk as the fields of ``SetAside``."""
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(ids), 500):
