@@ -11,10 +11,14 @@ PROCESSES ?= 4
 # make test AFTER_CHECK=1: without the tests that make check has just run.
 # Tests wait for servers and leases more than they compute: twice as many processes as cores.
 TESTS  := $(BIN)/python -m pytest -q $(if $(ROOM),--room $(ROOM)) $(if $(SEED),--seed $(SEED))
+ALONE  := $(shell grep -rl --include='test_*.py' 'pytest\.mark\.alone' tests)
+# The files with tests that measure memory: each that of a process of its own, one on each core.
 QUICK  := tests/unit tests/conformance $(wildcard tests/test_*.py)
 # Where tests may stand that need no server and are not slow.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
+# Each test process and each hdm that a test starts would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs site public changes hooks types-page clean
@@ -28,12 +32,12 @@ demo: $(VENV)/.demo ## Move five real tables through files into a second databas
 test: $(VENV)/.test ## Run every test against real servers, started here and stopped again; ROOM=state: one room's
 	@status=0; \
 	$(TESTS) -n $(PROCESSES) -m "not live and not alone$(if $(AFTER_CHECK), and (server or slow))" || status=$$?; \
-	$(TESTS) -m "alone and not live" || [ $$? -eq 5 ] || status=1; \
+	$(TESTS) -n 2 -m "alone and not live" $(ALONE) || [ $$? -eq 5 ] || status=1; \
 	exit $$status
 
 test-long: $(VENV)/.test ## Run every case of every matrix: hours
 	$(TESTS) --long -n $(PROCESSES) -m "not live and not alone"
-	$(TESTS) --long -m "alone and not live"
+	$(TESTS) --long -n 2 -m "alone and not live" $(ALONE)
 
 check: $(VENV)/.test ## Lint, types, layers and the tests that need no server, in under a minute
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types lint layers unit

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hdm.config import secrets
-from tests.runner import compiled, rooms, scratch
+from tests.runner import compiled, rooms, schemas, scratch
 from tests.runner.budget import Budget, Meter
 from tests.runner.desk import Ask, Desk, ask_at
 from tests.runner.sample import Sample, of_config
@@ -204,6 +204,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[DESK] = Desk()
         config.pluginmanager.register(Budget())
     compiled.share()
+    schemas.share()
     config.pluginmanager.register(Tables())
     config.pluginmanager.register(Meter())
 

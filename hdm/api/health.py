@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,7 +40,7 @@ def _versions() -> Iterator[Finding]:
     yield Finding("hdm", "version", True, f"{__version__} on Python {platform.python_version()}")
     for name in PACKAGES:
         yield Finding("hdm", name, True, importlib.metadata.version(name))
-    brought = importlib.metadata.packages_distributions()
+    brought = _brought()
     for extra, modules in dict(NEEDS.values()).items():
         packages = [name for module in modules for name in brought.get(module.partition(".")[0], ())[:1]]
         if len(packages) < len(modules):
@@ -47,6 +48,12 @@ def _versions() -> Iterator[Finding]:
         else:
             versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
             yield Finding("driver", extra, True, versions)
+
+
+@functools.cache
+def _brought() -> Mapping[str, list[str]]:
+    """Return which distributions brought each top-level module; reads the list of files of each."""
+    return importlib.metadata.packages_distributions()
 
 
 def _probe(component: Any) -> Iterator[Finding]:

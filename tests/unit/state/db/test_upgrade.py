@@ -11,7 +11,7 @@ from multiprocessing.queues import Queue
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 
 import hdm
 from hdm import _version
@@ -20,7 +20,8 @@ from hdm.state import StateManager
 from hdm.state.db import upgrade as schema
 from hdm.state.db.database import Database
 from hdm.state.db.legacy_view import COLUMNS
-from hdm.state.db.tables import metadata
+from hdm.state.db.tables import metadata, schema_history
+from tests.runner import schemas
 
 
 @pytest.mark.slow
@@ -184,3 +185,19 @@ def test_a_killed_upgrade_is_done_again(empty_url: str, point: str, again: str) 
     names = db.read(schema.tables)
     db.close()
     assert {one.name for one in metadata.sorted_tables} <= names
+
+
+def test_the_schema_that_tests_copy_is_what_alembic_makes(tmp_path):
+    def made(name, run):
+        db = Database(f"sqlite:///{tmp_path}/{name}.db")
+        with db.exclusive() as conn:
+            run(conn)
+        found = db.read(lambda conn: conn.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all())
+        rows = db.read(
+            lambda conn: conn.execute(select(schema_history.c.version, schema_history.c.sha256)).all()
+        )
+        db.close()
+        return {*found}, rows, schema.version(db)
+
+    made("first", schemas._run)
+    assert made("copied", schemas._run) == made("real", schemas._by_alembic)
