@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,7 +11,8 @@ from hdm.components.settings import Settings
 from hdm.config.deprecated import CREATE_ONCE
 from hdm.config.secrets import Secret, remember
 from hdm.config.tls import is_local
-from hdm.errors import HdmError, MissingDriver, UsageError
+from hdm.errors import MissingDriver, UsageError
+from hdm.files.in_store import InStore
 from hdm.files.sink import FileSink, FileSinkConfig
 from hdm.files.source import FileChunks, FileSource
 from hdm.files.source_config import FileChunkConfig, FileSourceConfig
@@ -158,86 +158,46 @@ def _connect(account: _Account, profile: AzureProfile, container: str) -> Any:
     )
 
 
-def _store(component: Any, upload: Upload | None = None) -> AzureStore:
-    config, profile = component.config, component.profile
-    container = config.container or profile.container_name
-    if not container:
-        raise UsageError(
-            f"{component.name} names no container", hint="add `container:` to the conf or the connection"
+class _InContainer(InStore):
+    PLACE = "container"
+    name: str
+    config: Any
+    profile: Any
+
+    def _opened(self) -> AzureStore:
+        config, profile = self.config, self.profile
+        upload = config if isinstance(config, Upload) else None
+        container = config.container or profile.container_name
+        if not container:
+            raise UsageError(
+                f"{self.name} names no container", hint="add `container:` to the conf or the connection"
+            )
+        account = _Account(profile)
+        return AzureStore(
+            lambda: _connect(account, profile, container), account.name, container, config.prefix, upload
         )
-    account = _Account(profile)
-    return AzureStore(
-        lambda: _connect(account, profile, container), account.name, container, config.prefix, upload
-    )
+
+    def _look(self) -> None:
+        self.store.look()
+        next(iter(self.store.list()), None)
 
 
-def _probe(component: Any) -> list[tuple[str, bool, str]]:
-    try:
-        component.store.look()
-        next(iter(component.store.list()), None)
-    except HdmError as error:
-        return [("container", False, error.message)]
-    return [("container", True, component.store.root)]
-
-
-class AzureBlobSource(FileSource):
+class AzureBlobSource(_InContainer, FileSource):
     """Reads staged or other files from an Azure container, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _ContainerSource
     Profile: ClassVar[type[BaseModel] | None] = AzureProfile
 
-    @cached_property
-    def store(self) -> AzureStore:
-        """The Azure container, or the part of it below the prefix."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: account, container and prefix."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the container can be read and listed."""
-        return _probe(self)
-
-
-class AzureBlobChunkSource(FileChunks):
+class AzureBlobChunkSource(_InContainer, FileChunks):
     """Reads files from an Azure container in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _ContainerChunks
     Profile: ClassVar[type[BaseModel] | None] = AzureProfile
 
-    @cached_property
-    def store(self) -> AzureStore:
-        """The Azure container, or the part of it below the prefix."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: account, container and prefix."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the container can be read and listed."""
-        return _probe(self)
-
-
-class AzureBlobSink(FileSink):
+class AzureBlobSink(_InContainer, FileSink):
     """Writes chunks as block blobs of an Azure container; each is created once and checked after upload."""
 
     Config: ClassVar[type[BaseModel]] = _ContainerSink
     Profile: ClassVar[type[BaseModel] | None] = AzureProfile
-
-    @cached_property
-    def store(self) -> AzureStore:
-        """The Azure container, or the part of it below the prefix."""
-        return _store(self, self.config)
-
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: account, container and prefix."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the container can be read and listed."""
-        return _probe(self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -12,7 +11,8 @@ from pydantic import BaseModel, Field, model_validator
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret, remember
 from hdm.config.tls import is_local
-from hdm.errors import HdmError, UsageError
+from hdm.errors import UsageError
+from hdm.files.in_store import InStore, WritesInStore
 from hdm.files.sink import FileSink, FileSinkConfig
 from hdm.files.source import FileChunks, FileSource
 from hdm.files.source_config import FileChunkConfig, FileSourceConfig
@@ -144,63 +144,33 @@ def _of_key(kind: Any, text: str, field: str) -> Any:
         ) from None
 
 
-def _store(component: Any, upload: Upload | None = None) -> GCSStore:
-    config, profile = component.config, component.profile
-    endpoint = profile.endpoint_url or _ENDPOINT
-    return GCSStore(lambda: _connect(profile), config.bucket_name, config.prefix, upload, endpoint)
+class _InBucket(InStore):
+    PLACE = "bucket"
+    config: Any
+    profile: Any
+
+    def _opened(self) -> GCSStore:
+        config, profile = self.config, self.profile
+        upload = config if isinstance(config, Upload) else None
+        endpoint = profile.endpoint_url or _ENDPOINT
+        return GCSStore(lambda: _connect(profile), config.bucket_name, config.prefix, upload, endpoint)
 
 
-def _probe(component: Any) -> list[tuple[str, bool, str]]:
-    try:
-        component.store.look()
-    except HdmError as error:
-        return [("bucket", False, error.message)]
-    return [("bucket", True, component.store.root)]
-
-
-class GCSSource(FileSource):
+class GCSSource(_InBucket, FileSource):
     """Reads staged or other files from a bucket of Google Cloud Storage, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _BucketSource
     Profile: ClassVar[type[BaseModel] | None] = GCSProfile
 
-    @cached_property
-    def store(self) -> GCSStore:
-        """The bucket, or the part of it below the prefix."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: bucket and prefix."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the bucket can be listed."""
-        return _probe(self)
-
-
-class GCSChunkSource(FileChunks):
+class GCSChunkSource(_InBucket, FileChunks):
     """Reads files from a bucket of Google Cloud Storage in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _BucketChunks
     Profile: ClassVar[type[BaseModel] | None] = GCSProfile
 
-    @cached_property
-    def store(self) -> GCSStore:
-        """The bucket, or the part of it below the prefix."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: bucket and prefix."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the bucket can be listed."""
-        return _probe(self)
-
-
-class GCSSink(FileSink):
+class GCSSink(_InBucket, WritesInStore, FileSink):
     """Writes chunks as objects of a bucket of Google Cloud Storage; each is created once and checked after.
 
     Objects are private: no ACL is ever set.
@@ -208,22 +178,3 @@ class GCSSink(FileSink):
 
     Config: ClassVar[type[BaseModel]] = _BucketSink
     Profile: ClassVar[type[BaseModel] | None] = GCSProfile
-
-    @cached_property
-    def store(self) -> GCSStore:
-        """The bucket, or the part of it below the prefix."""
-        return _store(self, self.config)
-
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: bucket and prefix."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the bucket can be listed and creates objects once."""
-        try:
-            self.ready()
-            self.store.ready()
-        except HdmError as error:
-            return [("bucket", False, error.message)]
-        return [("bucket", True, self.store.root)]

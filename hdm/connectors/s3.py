@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field, model_validator
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
-from hdm.errors import HdmError, MissingDriver
+from hdm.errors import MissingDriver
+from hdm.files.in_store import InStore, WritesInStore
 from hdm.files.sink import FileSink, FileSinkConfig
 from hdm.files.source import FileChunks, FileSource
 from hdm.files.source_config import FileChunkConfig, FileSourceConfig
@@ -150,66 +151,33 @@ def _descriptions(data_path: str | None) -> Any:
     return create_loader(data_path)
 
 
-def _store(component: Any, upload: Upload | None = None, encryption: dict[str, str] | None = None) -> S3Store:
-    config = component.config
-    return S3Store(lambda: _connect(component.profile), config.bucket_name, config.prefix, upload, encryption)
+class _InBucket(InStore):
+    PLACE = "bucket"
+    config: Any
+    profile: Any
+
+    def _opened(self) -> S3Store:
+        config, profile = self.config, self.profile
+        sink = config if isinstance(config, _BucketSink) else None
+        encryption = sink.encryption if sink else None
+        return S3Store(lambda: _connect(profile), config.bucket_name, config.prefix, sink, encryption)
 
 
-def _namespace(component: Any) -> str:
-    return component.store.root.rstrip("/")  # type: ignore[no-any-return]  # a mixin's own property
-
-
-def _probe(component: Any) -> list[tuple[str, bool, str]]:
-    try:
-        next(iter(component.store.list()), None)
-    except HdmError as error:
-        return [("bucket", False, error.message)]
-    return [("bucket", True, component.store.root)]
-
-
-class S3Source(FileSource):
+class S3Source(_InBucket, FileSource):
     """Reads staged or other files from a bucket, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _BucketSource
     Profile: ClassVar[type[BaseModel] | None] = S3Profile
 
-    @cached_property
-    def store(self) -> S3Store:
-        """The bucket, or the part of it below the prefix."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: bucket and prefix."""
-        return _namespace(self)
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the bucket can be listed."""
-        return _probe(self)
-
-
-class S3ChunkSource(FileChunks):
+class S3ChunkSource(_InBucket, FileChunks):
     """Reads files from a bucket in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _BucketChunks
     Profile: ClassVar[type[BaseModel] | None] = S3Profile
 
-    @cached_property
-    def store(self) -> S3Store:
-        """The bucket, or the part of it below the prefix."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: bucket and prefix."""
-        return _namespace(self)
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the bucket can be listed."""
-        return _probe(self)
-
-
-class S3Sink(FileSink):
+class S3Sink(_InBucket, WritesInStore, FileSink):
     """Writes chunks as objects of a bucket; each is created once and checked after the upload.
 
     Objects are private: no ACL is ever set.
@@ -218,22 +186,10 @@ class S3Sink(FileSink):
     Config: ClassVar[type[BaseModel]] = _BucketSink
     Profile: ClassVar[type[BaseModel] | None] = S3Profile
 
-    @cached_property
-    def store(self) -> S3Store:
-        """The bucket, or the part of it below the prefix."""
-        return _store(self, self.config, self.config.encryption)
-
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: bucket and prefix."""
-        return _namespace(self)
-
     def probe(self) -> list[tuple[str, bool, str]]:
         """Return results for ``hdm doctor``: whether the bucket can be written to and compares checksums."""
-        try:
-            self.ready()
-            self.store.ready()
-        except HdmError as error:
-            return [("bucket", False, error.message)]
+        found = super().probe()
+        if not found[0][1]:
+            return found
         sums = "compares checksums" if self.store.vouches else "does not compare checksums: hdm reads back"
-        return [("bucket", True, self.store.root), ("checksums", True, sums)]
+        return [*found, ("checksums", True, sums)]

@@ -6,7 +6,6 @@ import io
 import logging
 import socket
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +13,8 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret
-from hdm.errors import HdmError, UsageError
+from hdm.errors import UsageError
+from hdm.files.in_store import InStore, WritesInStore
 from hdm.files.sink import FileSink, FileSinkConfig
 from hdm.files.source import FileChunks, FileSource
 from hdm.files.source_config import FileChunkConfig, FileSourceConfig
@@ -236,84 +236,35 @@ def _key(profile: SFTPProfile) -> Any:
     )
 
 
-def _store(component: Any, upload: Upload | None = None) -> SFTPStore:
-    profile = component.profile
-    return SFTPStore(
-        lambda: _connect(profile), f"{profile.host}:{profile.port}", component.config.directory, upload
-    )
+class _InDirectory(InStore):
+    PLACE = "directory"
+    config: Any
+    profile: Any
+
+    def _opened(self) -> SFTPStore:
+        config, profile = self.config, self.profile
+        upload = config.upload if isinstance(config, _DirectorySink) else None
+        return SFTPStore(
+            lambda: _connect(profile), f"{profile.host}:{profile.port}", config.directory, upload
+        )
 
 
-def _probe(component: Any) -> list[tuple[str, bool, str]]:
-    try:
-        component.store.look()
-    except HdmError as error:
-        return [("directory", False, error.message)]
-    return [("directory", True, component.store.root)]
-
-
-class SFTPSource(FileSource):
+class SFTPSource(_InDirectory, FileSource):
     """Reads staged or other files from a directory of an SFTP server, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _DirectorySource
     Profile: ClassVar[type[BaseModel] | None] = SFTPProfile
 
-    @cached_property
-    def store(self) -> SFTPStore:
-        """The directory on the server."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: server and directory."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the directory is there and the login is accepted."""
-        return _probe(self)
-
-
-class SFTPChunkSource(FileChunks):
+class SFTPChunkSource(_InDirectory, FileChunks):
     """Reads files from a directory of an SFTP server in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _DirectoryChunks
     Profile: ClassVar[type[BaseModel] | None] = SFTPProfile
 
-    @cached_property
-    def store(self) -> SFTPStore:
-        """The directory on the server."""
-        return _store(self)
 
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: server and directory."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the directory is there and the login is accepted."""
-        return _probe(self)
-
-
-class SFTPSink(FileSink):
+class SFTPSink(_InDirectory, WritesInStore, FileSink):
     """Writes chunks as files on an SFTP server; each appears whole, by a rename to a name that is free."""
 
     Config: ClassVar[type[BaseModel]] = _DirectorySink
     Profile: ClassVar[type[BaseModel] | None] = SFTPProfile
-
-    @cached_property
-    def store(self) -> SFTPStore:
-        """The directory on the server."""
-        return _store(self, self.config.upload)
-
-    @property
-    def namespace(self) -> str:
-        """The OpenLineage namespace of the files: server and directory."""
-        return self.store.root.rstrip("/")
-
-    def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the directory can be written to, each name once."""
-        try:
-            self.ready()
-            self.store.ready()
-        except HdmError as error:
-            return [("directory", False, error.message)]
-        return [("directory", True, self.store.root)]
