@@ -94,9 +94,10 @@ def read(path: str) -> Document:
 
 
 def write(path: str, text: str, *, new: bool = True) -> None:
-    """Write a certificate or its page; an existing file is replaced only if not ``new``.
+    """Write a certificate or its page to a file, as a whole or not at all.
 
-    A file is replaced as a whole or not at all. Raises ``UsageError`` if it cannot be written, or exists.
+    An existing file is replaced only if ``new`` is False. Raises ``UsageError`` if the file cannot be
+    written, or must be new and exists.
     """
     place = Path(path)
     if new and place.exists():

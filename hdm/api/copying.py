@@ -1,4 +1,4 @@
-"""Makes a project of one command, ``hdm cp snap SRC DST``: the manifest and profile that it would need."""
+"""Makes a project from one command, ``hdm cp snap SRC DST``: the manifest and profile that it would need."""
 
 from __future__ import annotations
 

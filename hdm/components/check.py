@@ -133,7 +133,10 @@ class RowCheck(Check):
 
     @abstractmethod
     def words(self) -> str:
-        """Return what broken rows are called behind their number, e.g. ``NULLs in cents``; no values."""
+        """Return a name for broken rows, e.g. ``NULLs in cents``, which a verdict puts after their number.
+
+        It contains no value of a row.
+        """
 
     def mark(self, batch: pa.RecordBatch) -> pa.Array:
         """Count and remember the rows of a batch that break the rule; return what ``broken`` does."""

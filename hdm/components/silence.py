@@ -1,4 +1,4 @@
-"""Ends calls to a server that no longer works on them, because the network lost the connection.
+"""Ends calls to a server that stopped working on them because the network lost the connection.
 
 TCP keepalives end a connection whose other side is gone. They do not end one that a proxy or load balancer
 still answers although it has forgotten the server. So each call is registered with ``waiting``. A thread

@@ -310,7 +310,7 @@ class SFTPSink(FileSink):
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return a result for ``hdm doctor``: whether the directory can be written to, each name once."""
+        """Return a result for ``hdm doctor``: whether the directory takes new files, each only once."""
         try:
             self.ready()
             self.store.ready()

@@ -244,9 +244,9 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one row of table ``stage`` for each key, by ROWID.
+        """Return SQL that keeps, for each key, the row of table ``stage`` with the lowest ROWID.
 
-        Rows with one key must be equal already.
+        Rows with the same key must be equal already.
         """
         of = self.qualify(stage)
         return [

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def by_code(*groups: tuple[T, str]) -> dict[str, T]:
-    """Return code -> value for pairs of a value and its codes, which blanks separate."""
+    """Return a dictionary code -> value, from pairs of a value and its codes with blanks between."""
     return {code: value for value, codes in groups for code in codes.split()}
 
 

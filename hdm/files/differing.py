@@ -1,4 +1,4 @@
-"""Makes one table of files whose columns differ: the union of the columns, or those of the first file."""
+"""Makes one table from files whose columns differ: the union of the columns, or those of the first file."""
 
 from __future__ import annotations
 

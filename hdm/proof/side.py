@@ -1,4 +1,4 @@
-"""One of two tables to compare, and how its rows are read: by SQL in one transaction, or as a plain
+"""Defines a side of a comparison, and reads its rows: by SQL in one transaction, or as a plain
 stream."""
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ class StreamReader:
         return sum(batch.num_rows for batch in self.side.read())
 
     def extent(self, column: Column) -> tuple[int, int] | None:
-        """Return None: a stream cannot tell beforehand."""
+        """Return None: a stream does not know its values before it is read."""
         return None
 
     def batches(
@@ -251,7 +251,7 @@ class StreamReader:
             yield batch.select(names)
 
     def sums(self, buckets: Buckets, *, first: bool) -> pa.Table | None:
-        """Return None: the rows have to be read."""
+        """Return None: only a database sums rows; those of a stream have to be read."""
         return None
 
 

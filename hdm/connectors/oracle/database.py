@@ -167,9 +167,9 @@ class OracleDatabase(Database):
         return relation_of(self, connection, path, catalogue_sql("oracle"))
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Return True if the name is that of a table, not of a view.
+        """Return True if sessions that share an SCN find the same rows: in a table, not in a view.
 
-        AS OF one SCN, every session reads the same rows of a table.
+        False for a name that has no table.
         """
         return self.relation(connection, "", path) is not None
 
