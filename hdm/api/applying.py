@@ -173,7 +173,7 @@ def patched(table: Table, plan: Paired, target: Table, sink: SqlSink) -> Patch:
 
 
 def given(pair: Pair) -> Column:
-    """Return how a column's values are sent to the second table: in its own type if Arrow converts them."""
+    """Return the column that is sent to the second table, with its type there if Arrow can convert to it."""
     if pair.a.type == pair.b.type:
         return replace(pair.a, name=pair.b.name)
     try:

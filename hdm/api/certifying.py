@@ -76,7 +76,7 @@ def check(made: Mapping[str, Any], keys: Sequence[str]) -> certificate.Checked:
 
 
 def read(path: str) -> Document:
-    """Return the certificate in a file; raise ``UsageError`` if it cannot be read or is none."""
+    """Return the certificate in a file; raise ``UsageError`` if it cannot be read or holds no certificate."""
     text = _text(Path(path), "the certificate")
     try:
         made = json.loads(text, object_pairs_hook=_once)

@@ -53,7 +53,7 @@ class Wishes:
 
 @dataclass(slots=True)
 class Route:
-    """The links from one end to the other, as a manifest has them, and a line of reason for each choice."""
+    """The links from one end to the other, as a manifest has them, with the reason for each choice."""
 
     links: list[Words]
     why: list[str]

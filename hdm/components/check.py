@@ -174,7 +174,7 @@ class RowCheck(Check):
 
 
 def numbered(first: Sequence[int], count: int) -> str:
-    """Return in words which rows are meant: the ``first`` ones by number, and how many more there are."""
+    """Return a text on which rows are meant: the numbers of the ``first`` ones, and how many more."""
     if count == 1:
         return f"row {first[0]}"
     told, more = [str(number) for number in first], count - len(first)

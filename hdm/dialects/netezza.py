@@ -260,7 +260,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return code_of(error)
 
     def state(self, error: BaseException) -> str | None:
-        """Return an error's SQLSTATE, unless the server's own words say more."""
+        """Return an error's SQLSTATE; None if the server's own words tell more than it does."""
         state = state_of(error)
         return state if code_of(error) == state else None
 

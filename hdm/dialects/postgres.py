@@ -225,7 +225,7 @@ class PostgresDialect(PostgresHashing, PostgresFacts, Dialect):
         return Stored("text", Fidelity.APPROXIMATED, f"{kind.value} is kept as its text")
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a temporary table with the target's own types: text is no enum."""
+        """Return the statement for a temporary table with the target's own types, since text is no enum."""
         names = self.names(column.name for column in columns)
         origin = f"SELECT {names} FROM {self.qualify(target)} WITH NO DATA"
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"

@@ -175,7 +175,7 @@ def sql_side(database: Database, path: Sequence[str], label: str = "") -> SqlSid
 
 
 def side_of(source: Source, table: Table | None = None, *, moved: str | None = None) -> Side:
-    """Return what a source reads of a table as a side: by SQL if the source does, else as a stream.
+    """Return a source's table as a side, read by SQL if the source reads by SQL, else as a stream.
 
     ``table`` is the one that ``describe`` returns if it is left out. ``moved`` is the watermark up to which
     the rows of a SQL source were moved: later ones are left out.

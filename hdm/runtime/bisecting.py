@@ -75,7 +75,7 @@ class Spool:
 
 @dataclass
 class Trials:
-    """Loads parts of one chunk into a sink of SQL, each in a transaction that is rolled back."""
+    """Loads parts of one chunk into a SQL sink, each in a transaction that is rolled back."""
 
     sink: SqlSink
     table: Table

@@ -1,4 +1,4 @@
-"""The built-in check Expression: a SQL condition over one row, in DuckDB's words."""
+"""The built-in check Expression: a SQL condition over one row, in DuckDB's SQL."""
 
 from __future__ import annotations
 
