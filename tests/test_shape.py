@@ -379,13 +379,16 @@ PLAIN = {"property", "staticmethod", "classmethod", "cached_property"}
 def unused(texts: Mapping[str, str], elsewhere: Collection[str] = ()) -> list[str]:
     """Functions and classes that no other line of these modules names, and that nobody else is to use."""
     words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+    made = {name for text in texts.values() for name in re.findall(r"(?:def|class) (\w+)", text)}
+    once = {name for name in made if words[name] == 1}
     return [
         f"{where}:{node.name}"
         for where, text in texts.items()
+        if not once.isdisjoint(re.findall(r"(?:def|class) ((?!check_|__)\w+)", text))
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
         and {getattr(one, "id", None) for one in node.decorator_list} <= PLAIN
-        and words[node.name] == 1
+        and node.name in once
         and not node.name.startswith(("__", "check_"))
         and node.name not in FOREIGN
         and node.name not in elsewhere
