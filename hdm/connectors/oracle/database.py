@@ -23,8 +23,8 @@ from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql import odbc_codec as casting
-from hdm.sql.database import OwnDriver
 from hdm.sql.describe import described, relation_of
+from hdm.sql.profile import OwnDriver
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
 _LOB_BYTES = 64 * 1024
