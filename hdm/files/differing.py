@@ -87,8 +87,8 @@ def read(
     count: int | None,
     marks: RowOffsets | None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield rows of a file whose columns differ, as rows of the table: without further columns, with NULL for
-    others.
+    """Yield rows of a file whose columns differ, as rows of the table: further columns are left out, missing
+    ones are NULL.
 
     Raises ``UnrepresentableValue`` for a value that does not fit the table's type.
     """
