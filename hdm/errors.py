@@ -225,13 +225,6 @@ class IllegalTransition(StateError):
     """A chunk's status was to change in a way that the protocol does not allow."""
 
 
-class EpochOpen(StateError):
-    """A new epoch was to be planned before the job's last epoch was closed.
-
-    An epoch is one planned reading of a job.
-    """
-
-
 class LeaseLost(StateError):
     """Another worker has the chunk's lease now; this worker must not write anything more for the chunk."""
 

@@ -95,3 +95,4 @@ def test_help_loads_nothing_heavy() -> None:
     modules = loaded_by("import sys; from hdm.cli import main; main(['--help'])")
     assert "click" in modules
     assert modules & HEAVY == set()
+    assert modules & {"difflib", "ipaddress", "urllib"} == set()  # what reading a manifest takes

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -368,3 +369,37 @@ def test_the_wheel_carries_everything(tmp_path: Path) -> None:
     assert {"hdm/py.typed", "hdm/_migrations/env.py"} <= names
     assert any(name.startswith("hdm/_migrations/versions/") and name.endswith(".py") for name in names)
     assert not any(name.startswith(("tests/", "demo/", "benchmarks/")) for name in names)
+
+
+FOREIGN = {"redirect_request", "format_commands", "missing_host_key", "readinto"}
+"""Methods that a library calls: urllib, click, paramiko, io."""
+PLAIN = {"property", "staticmethod", "classmethod", "cached_property"}
+
+
+def unused(texts: Mapping[str, str], elsewhere: Collection[str] = ()) -> list[str]:
+    """Functions and classes that no other line of these modules names, and that nobody else is to use."""
+    words = Counter(word for text in texts.values() for word in re.findall(r"\w+", text))
+    made = {name for text in texts.values() for name in re.findall(r"(?:def|class) (\w+)", text)}
+    once = {name for name in made if words[name] == 1}
+    return [
+        f"{where}:{node.name}"
+        for where, text in texts.items()
+        if not once.isdisjoint(re.findall(r"(?:def|class) ((?!check_|__)\w+)", text))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and {getattr(one, "id", None) for one in node.decorator_list} <= PLAIN
+        and node.name in once
+        and not node.name.startswith(("__", "check_"))
+        and node.name not in FOREIGN
+        and node.name not in elsewhere
+    ]
+
+
+def test_nothing_is_left_that_nobody_uses() -> None:
+    texts = {str(path): path.read_text(encoding="utf-8") for path in sorted((ROOT / "hdm").rglob("*.py"))}
+    assert unused(texts, {"anchor_run"}) == []  # for those who keep the end of one run's chain elsewhere
+
+
+def test_what_nobody_uses_is_found() -> None:
+    text = "class A:\n    @property\n    def b(s): ...\n    @click.command\n    def c(s): ...\ndef d(): A()"
+    assert unused({"m": text}) == ["m:d", "m:b"]

@@ -34,7 +34,7 @@ _SINGLY = 100
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How a table was made equal to another: what differed, what was done, and what differs now.
+    """Result of making one table equal to another: what differed, what was done, what differs now.
 
     ``done`` counts the rows that were inserted, changed and deleted. ``kept`` counts rows that were not
     deleted because the first table has them: by now, beyond the watermark, or outside of the condition.
@@ -103,7 +103,7 @@ def allowed(text: str, rows: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is made equal to what: the two sides, how they are compared, and how the second is changed.
+    """One task of ``make_equal``: two sides, how they are compared, and how the second is changed.
 
     ``alive`` is the first side without watermark and condition: what it has is not deleted. ``columns`` are
     those of the first side that are written. ``patch`` writes the second side; ``job_key`` names its chunks
@@ -124,9 +124,10 @@ class Task:
 
 
 def checked(a: Table, b: Table, wishes: Wishes) -> Paired:
-    """Return how two tables are compared; raise ``UsageError`` if the second cannot be changed by that.
+    """Return how two tables are compared; raise ``UsageError`` if rows cannot be changed by that.
 
-    It needs a key, the same columns, and no rule that lets other values pass for equal.
+    Changing rows needs a key, the same columns in both tables, and no rule by which different values count
+    as equal.
     """
     plan = paired(a, b, wishes)
     if plan.schema:
@@ -165,14 +166,14 @@ def _refuse_rules(pair: Pair, *, is_key: bool) -> None:
 
 
 def patched(table: Table, plan: Paired, target: Table, sink: SqlSink) -> Patch:
-    """Return what changes rows of ``target`` by the plan's key; ``table`` describes the rows to write."""
+    """Return the ``Patch`` that changes ``target`` by the key; ``table`` describes the rows to write."""
     key = tuple(plan.pairs[number].b.name for number in plan.keys)
     compared = tuple(pair.b for pair in plan.pairs)
     return Patch(sink, table, replace(target, key=key), compared)
 
 
 def given(pair: Pair) -> Column:
-    """Return how a column's values are sent to the second table: in its own type if Arrow converts them."""
+    """Return the column that is sent to the second table, with its type there if Arrow can convert to it."""
     if pair.a.type == pair.b.type:
         return replace(pair.a, name=pair.b.name)
     try:

@@ -1,4 +1,4 @@
-"""Asks one connection: the rows of a query, and which tables or files there are."""
+"""Sends a statement to one connection and returns its rows, or lists the connection's tables or files."""
 
 from __future__ import annotations
 

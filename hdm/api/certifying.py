@@ -76,7 +76,7 @@ def check(made: Mapping[str, Any], keys: Sequence[str]) -> certificate.Checked:
 
 
 def read(path: str) -> Document:
-    """Return the certificate in a file; raise ``UsageError`` if it cannot be read or is none."""
+    """Return the certificate in a file; raise ``UsageError`` if it cannot be read or holds no certificate."""
     text = _text(Path(path), "the certificate")
     try:
         made = json.loads(text, object_pairs_hook=_once)
@@ -94,9 +94,10 @@ def read(path: str) -> Document:
 
 
 def write(path: str, text: str, *, new: bool = True) -> None:
-    """Write a certificate or its page; an existing file is replaced only if not ``new``.
+    """Write a certificate or its page to a file, as a whole or not at all.
 
-    A file is replaced as a whole or not at all. Raises ``UsageError`` if it cannot be written, or exists.
+    An existing file is replaced only if ``new`` is False. Raises ``UsageError`` if the file cannot be
+    written, or must be new and exists.
     """
     place = Path(path)
     if new and place.exists():

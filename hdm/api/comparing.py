@@ -330,7 +330,7 @@ def unproven(made: Assembly, chosen: Sequence[str]) -> list[str]:
 
 
 def in_words(one: Validated) -> str | None:
-    """Return in one line, without a value of a row, what differs; None if nothing does or nothing was
+    """Return a line on what differs, without any row's value; None if nothing differs or nothing was
     compared."""
     found = one.comparison
     if one.exit_code == 0:

@@ -1,4 +1,4 @@
-"""Makes a project of one command, ``hdm cp snap SRC DST``: the manifest and profile that it would need."""
+"""Makes a project from one command, ``hdm cp snap SRC DST``: the manifest and profile that it would need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SNAP, DELTA = "snap", "delta"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What one command would run: its manifest, the connections that it names, and why it is so."""
+    """One command's manifest, with the connections that it names and the reasons for its choices."""
 
     project: Project
     manifest: dict[str, Any]

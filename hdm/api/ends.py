@@ -33,7 +33,7 @@ FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An end as the user gave it: its text, and separately what the environment says of it."""
+    """An end as the user gave it: a text, and further parts that environment variables may give."""
 
     text: str
     object: str = ""

@@ -128,9 +128,10 @@ class Said(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Event):
-    """Event ``note``, ``table.failed``, ``table.check_failed`` or ``table.differs``.
+    """Event with a remark on the run, or on a table that failed.
 
-    ``message`` is a remark on the run, or says why a table could not be planned.
+    ``event`` is ``note``, ``table.failed`` (the table could not be planned), ``table.check_failed`` or
+    ``table.differs``; ``message`` is the text.
     """
 
     event: str = "note"

@@ -54,7 +54,7 @@ def position_of(state: StateManager, target: str) -> Path:
 
 
 def to_file(path: Path) -> Send:
-    """Return what appends an event to a file, a line each, and makes it durable."""
+    """Return a function that appends an event to a file, as one line, and makes the line durable."""
 
     def send(text: str) -> None:
         try:
@@ -71,9 +71,9 @@ def to_file(path: Path) -> Send:
 
 
 def to_http(url: str, token: str | None) -> Send:
-    """Return what posts an event to a URL; ``token`` is sent as a bearer token.
+    """Return a function that posts an event to a URL; ``token`` is sent as a bearer token.
 
-    Redirections are not followed. Raises ``UsageError`` for a URL that is none of http and https.
+    Redirections are not followed. Raises ``UsageError`` for a URL that is neither http nor https.
     """
     try:
         parts = urlsplit(url)

@@ -28,7 +28,7 @@ _WHOLE = frozenset({Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64})
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What a copy should do besides: each empty or None means as hdm finds fit."""
+    """Options of a copy; hdm decides about each that is empty or None."""
 
     append: bool = False
     """Adds the snapshot's rows to the target's, instead of replacing them."""
@@ -53,7 +53,7 @@ class Wishes:
 
 @dataclass(slots=True)
 class Route:
-    """The links from one end to the other, as a manifest has them, and a line of reason for each choice."""
+    """The links from one end to the other, as a manifest has them, with the reason for each choice."""
 
     links: list[Words]
     why: list[str]
@@ -62,10 +62,10 @@ class Route:
 
 
 def route(source: End, target: End, wishes: Wishes, known: Profiles, *, delta: bool) -> Route:
-    """Return the way from ``source`` to ``target``.
+    """Return the route from ``source`` to ``target``: the links between them.
 
     With ``delta``, only new rows are moved; the source is then asked for its key and its columns. Raises
-    ``UsageError`` for ends between which there is no way, and where a column must be named.
+    ``UsageError`` for ends between which there is no route, and where a column must be named.
     """
     reader = component("source", source)
     if reader is None:

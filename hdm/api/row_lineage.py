@@ -81,7 +81,7 @@ def find(found: Sequence[Mapping[str, Any]], values: Mapping[str, str | None]) -
     """Return which of the chunks that were loaded into a table hold, or may hold, the row with these values.
 
     ``found`` are the chunks as the state database returns them. Raises ``UsageError`` for a column that the
-    table has not.
+    table does not have.
     """
     columns = {line["sink_column"] for one in found for line in one["job"]["columns"]} - {"*"}
     if columns and (wrong := sorted(set(values) - columns)):

@@ -1,4 +1,4 @@
-"""Asks the targets of a run about the checks that are about whole tables, once the run has loaded them."""
+"""Runs the checks of whole tables against the targets of a run, after the run has loaded them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hdm.state import StateManager
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the targets break, each in a line without values: ``failed`` by severity, else ``notes``."""
+    """Broken rules about whole tables, one line each without values: ``failed`` ends the run with 1."""
 
     failed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -23,9 +23,9 @@ class Judged:
 def judge(
     state: StateManager, run_id: str, links: Mapping[str, DataLink], pipelines: Iterable[Pipeline]
 ) -> Judged:
-    """Ask each target about the rules for whole tables, and record the results with its newest job.
+    """Check each target by the rules about whole tables, and record the results with its newest job.
 
-    A target that cannot be asked has failed: nothing was looked at.
+    A target that cannot be asked has failed, since nothing was looked at.
     """
     failed: list[str] = []
     notes: list[str] = []

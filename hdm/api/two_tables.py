@@ -51,7 +51,7 @@ def known_profiles(env: str | None, profiles: str | os.PathLike[str] | None) -> 
 def of_tables(
     first: str, second: str, profiles: Profiles, wishes: Wishes, where: str | None = None
 ) -> Comparison:
-    """Compare two tables, each named as for ``hdm.api.diff``, which says more."""
+    """Compare two tables and return the result; for the arguments see ``hdm.api.diff``."""
     a, b = (place_of(text, profiles).side(profiles, where) for text in (first, second))
     found = replace(compare(a, b, wishes), a=first, b=second)
     return found if where is None else replace(found, notes=(f"compared: rows where {where}", *found.notes))

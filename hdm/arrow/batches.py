@@ -62,23 +62,6 @@ def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
-class Tally:
-    """Counts the rows, bytes and batches of a stream that passes through ``over``."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.bytes = 0
-        self.batches = 0
-
-    def over(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches unchanged, and count them as they pass."""
-        for batch in batches:
-            self.rows += batch.num_rows
-            self.bytes += batch.nbytes
-            self.batches += 1
-            yield batch
-
-
 # -- rows as digests -----------------------------------------------------------
 
 _NULL = b"\x00"

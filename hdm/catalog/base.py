@@ -1,4 +1,4 @@
-"""The base class of catalogues: reads a system's schemas, creates objects there, compares the two."""
+"""The base class of catalogues: reads a system's schemas, creates objects there, and compares schemas."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hdm.catalog.traits import traits_of
 from hdm.dialects import dialect
 from hdm.dialects.native_type import type_text
 from hdm.dialects.types import INTEGERS, Fidelity
-from hdm.model import Column, Dataset, Kind
+from hdm.model import Column, Dataset
 
 _COUNTABLE = ("smallint", "integer", "bigint")
 LOAD_HINT = "write allow_loss for the column, or give it a type by rule"
@@ -215,8 +215,3 @@ def rename_in(names: Mapping[str, str], name: str) -> str:
     if len(near) != 1:
         raise Untranslatable(f"it mentions {name}, which is no column of the table")
     return near[0]
-
-
-def is_text(column: Column) -> bool:
-    """Return True if a column has text or bytes of unlimited length, which some systems' keys cannot take."""
-    return column.kind in (Kind.TEXT, Kind.BINARY, Kind.OTHER, Kind.JSON) and column.length is None

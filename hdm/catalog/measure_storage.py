@@ -26,7 +26,7 @@ def unsaid_columns(relation: Relation) -> list[Column]:
 
 
 def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
-    """Return, by table and column, the storage class of columns whose values all have one.
+    """Return, by table and column, the storage class of columns whose values all have the same.
 
     Runs one query per table. Empty for a system whose columns have fixed types.
     """

@@ -7,7 +7,6 @@ into a schema of another system, made of the same classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -304,11 +303,6 @@ def relation_from_dict(body: dict[str, Any]) -> Relation:
         inherits=tuple(tuple(path) for path in body.pop("inherits", ())),
         **_tuples(body),
     )
-
-
-def columns_of(relation: Relation) -> Iterator[Column]:
-    """Yield the table's columns, in order."""
-    yield from relation.table.columns
 
 
 @dataclass(frozen=True, slots=True)

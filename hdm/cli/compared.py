@@ -59,7 +59,7 @@ def pairs(given: Sequence[str]) -> dict[str, str]:
 
 
 def as_row(one: Comparison) -> dict[str, Any]:
-    """Return a comparison as JSON shows it."""
+    """Return the mapping that ``--json`` prints for a comparison."""
     return {
         "first": one.a,
         "second": one.b,

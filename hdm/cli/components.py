@@ -22,7 +22,7 @@ from hdm.errors import UnknownComponent
 )
 @click.argument("name", required=False)
 def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None) -> int:
-    """List every source, sink, catalog, orchestrator, state manager, link and check, or show one (NAME)."""
+    """List every source, sink, check, dialect and other component, or show one (NAME) with its keys."""
     for why in [*registry.load_plugins(plugins), *registry.load_installed()]:
         say(f"plugin that could not be loaded: {why}", err=True)
     found = [(kind, one) for kind in registry.KINDS for one in registry.names(kind)]

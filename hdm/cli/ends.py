@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def given(text: str | None, side: str) -> Given:
-    """Return the end that an argument names; without one, the end of ``HDM_<SIDE>_DSN`` and its like.
+    """Return the end that an argument names; without one, that of ``HDM_<SIDE>_DSN`` and related variables.
 
     The environment is asked only in the twelve-factor mode. Raises ``UsageError`` if neither names an end.
     """

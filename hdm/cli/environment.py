@@ -12,8 +12,6 @@ from typing import Any
 
 import click
 
-from hdm.config.located import suggest
-
 OWN, OTHER = "HDM_", "HP_"
 """The beginnings of hdm's own variables, and of Halfpipe's, which are read only in the twelve-factor mode."""
 MODE = "12FACTOR_MODE"
@@ -60,7 +58,7 @@ def command_of(environ: Mapping[str, str] | None = None) -> list[str]:
 def borrowed(
     root: click.Group, words: list[str], environ: Mapping[str, str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Return which of Halfpipe's variables the command ``words`` reads, and which mean nothing to it.
+    """Return Halfpipe's variables that the command ``words`` reads, and those that it does not know.
 
     One whose name hdm's own variable has too is in neither list: hdm's own counts.
     """
@@ -139,6 +137,8 @@ def _converted(option: click.Option, variable: str, value: str) -> Any:
     try:
         made = [option.type.convert(text, option, None) for text in texts if text]
     except click.UsageError as wrong:
+        from hdm.config.located import suggest
+
         hint = suggest(value, getattr(option.type, "choices", ()))
         raise click.UsageError(f"{variable} is {value!r}: {hint or wrong.message}") from None
     return tuple(made) if option.multiple else made[0]

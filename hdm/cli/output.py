@@ -125,7 +125,7 @@ def say_lines(text: str, *, err: bool = False) -> None:
 
 
 def say_row(text: str) -> None:
-    """Print a line of rows that a user asked for, as it is: masking a word would falsify what they hold.
+    """Print a line of rows that a user asked for, without masking, which would falsify the values.
 
     Only on a terminal, characters that could control it are written as escapes.
     """

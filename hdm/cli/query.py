@@ -1,4 +1,4 @@
-"""The command ``hdm query``: asks a connection by SQL, and prints the rows for people or for programs."""
+"""The command ``hdm query``: sends SQL to a connection, and prints the rows for people or for programs."""
 
 from __future__ import annotations
 

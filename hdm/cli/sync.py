@@ -87,7 +87,7 @@ def command_sync(
 
 
 def applied_row(one: Applied) -> dict[str, Any]:
-    """Return what was done as JSON shows it, with both comparisons; ``after`` is null if nothing was done."""
+    """Return the mapping that ``--json`` prints, with both comparisons; ``after`` is null without changes."""
     return {
         "equal": one.equal,
         "done": {change.value: one.done.get(change, 0) for change in Change},

@@ -1,4 +1,4 @@
-"""Decides how long hdm waits before it tries again what has failed, and does the trying, by tenacity.
+"""Decides how long hdm waits before it repeats a failed action, and repeats the action, by tenacity.
 
 Every wait is drawn between 0 and a bound that doubles with each failure in a row (exponential back-off with
 full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). The caller decides

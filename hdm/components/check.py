@@ -133,7 +133,10 @@ class RowCheck(Check):
 
     @abstractmethod
     def words(self) -> str:
-        """Return what broken rows are called behind their number, e.g. ``NULLs in cents``; no values."""
+        """Return a name for broken rows, e.g. ``NULLs in cents``, which a verdict puts after their number.
+
+        It contains no value of a row.
+        """
 
     def mark(self, batch: pa.RecordBatch) -> pa.Array:
         """Count and remember the rows of a batch that break the rule; return what ``broken`` does."""
@@ -171,7 +174,7 @@ class RowCheck(Check):
 
 
 def numbered(first: Sequence[int], count: int) -> str:
-    """Return in words which rows are meant: the ``first`` ones by number, and how many more there are."""
+    """Return a text on which rows are meant: the numbers of the ``first`` ones, and how many more."""
     if count == 1:
         return f"row {first[0]}"
     told, more = [str(number) for number in first], count - len(first)

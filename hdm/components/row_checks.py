@@ -36,7 +36,7 @@ class NotNull(RowCheck):
         return pc.is_null(batch.column(self.config.column))
 
     def words(self) -> str:
-        """Say that these are NULLs of the column."""
+        """Return the verdict's name for broken rows: NULLs in the column."""
         return f"NULLs in {self.config.column}"
 
 
@@ -78,7 +78,7 @@ class Range(RowCheck):
         return pc.invert(within[0] if len(within) == 1 else pc.and_kleene(*within))
 
     def words(self) -> str:
-        """Say that these are values out of range."""
+        """Return the verdict's name for broken rows: values out of range."""
         return f"values of {self.config.column} out of range"
 
 
@@ -115,7 +115,7 @@ class Length(RowCheck):
         return short if self.config.max is None else pc.or_(short, pc.greater(lengths, self.config.max))
 
     def words(self) -> str:
-        """Say that these are values of another length."""
+        """Return the verdict's name for broken rows: values of another length."""
         return f"values of {self.config.column} of another length"
 
 
@@ -149,7 +149,7 @@ class Pattern(RowCheck):
         return pc.invert(pc.match_substring_regex(batch.column(self.config.column), self._whole))
 
     def words(self) -> str:
-        """Say that these are values that do not match."""
+        """Return the verdict's name for broken rows: values that do not match."""
         return f"values of {self.config.column} that do not match"
 
 
@@ -170,16 +170,16 @@ class AcceptedValues(RowCheck):
         self._values = pa.array([_of_type(self, one, column).as_py() for one in config.values], column.type)
 
     def broken(self, batch: pa.RecordBatch) -> pa.Array:
-        """Mark the rows whose value stands not in the list."""
+        """Mark the rows whose value is not in the list."""
         return _not_among(batch.column(self.config.column), self._values)
 
     def words(self) -> str:
-        """Say that these are values that are not accepted."""
+        """Return the verdict's name for broken rows: values that are not accepted."""
         return f"values of {self.config.column} that are not accepted"
 
 
 class InFile(RowCheck):
-    """Check that every value of a column stands in a column of a CSV or Parquet file; NULLs pass."""
+    """Check that every value of a column is in a column of a CSV or Parquet file; NULLs pass."""
 
     class Config(RowCheck.Config):
         """Configuration of ``InFile``: ``column``, ``file`` and ``field``."""
@@ -224,7 +224,7 @@ class InFile(RowCheck):
         return _not_among(values, known)
 
     def words(self) -> str:
-        """Say that these are values that the file does not have."""
+        """Return the verdict's name for broken rows: values that the file does not have."""
         return f"values of {self.config.column} that are not in the file"
 
 

@@ -1,4 +1,4 @@
-"""Ends calls to a server that no longer works on them, because the network lost the connection.
+"""Ends calls to a server that stopped working on them because the network lost the connection.
 
 TCP keepalives end a connection whose other side is gone. They do not end one that a proxy or load balancer
 still answers although it has forgotten the server. So each call is registered with ``waiting``. A thread
@@ -31,7 +31,7 @@ _LAST_DATA_SENT, _LAST_DATA_RECEIVED = 44, 52
 
 
 def patience() -> float:
-    """Return for how many seconds a call to a server may be silent until hdm doubts it.
+    """Return after how many silent seconds hdm asks the server whether it still works on a call.
 
     That is the environment variable ``HDM_SILENCE``, at least 0.1; 60 if it is not set or is no number.
     """

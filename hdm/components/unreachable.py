@@ -74,9 +74,9 @@ def reason(error: BaseException) -> str | None:
 
 
 def looked(address: str) -> str | None:
-    """Try to connect to ``host:port`` and return why that fails.
+    """Try to connect to ``host:port`` and return why that failed; None if it succeeded.
 
-    None if it succeeds, or if ``address`` has no host and port. For drivers whose errors do not tell the
+    None, too, if ``address`` has no host and port. For drivers whose errors do not tell the
     reason.
     """
     host, _, port = address.rpartition(":")

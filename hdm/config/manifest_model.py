@@ -55,7 +55,7 @@ class Service(_Words):
     type: Annotated[str, Field(min_length=1)]
     """Class name of the orchestrator or state manager, in any spelling; ``hdm components`` lists them."""
     name: str = ""
-    """Says what the service is called in messages; left out, what it is."""
+    """Name of the service in messages; left out, its type."""
     conf: Conf = Field(default_factory=dict)
     """Keys of the type, which ``hdm components TYPE`` lists; keys beside ``type`` count as part of ``conf``.
     """

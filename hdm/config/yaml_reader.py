@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
@@ -58,18 +57,6 @@ class _Frame:
     key_at: Place = _NOWHERE
     has_key: bool = False
     merges: list[LocatedDict] = field(default_factory=list)
-
-
-def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> LocatedDict:
-    """Read a YAML file and return the mapping at its top; raise ``error`` with the place of every mistake."""
-    try:
-        with path.open("rb") as handle:
-            raw = handle.read(MAX_BYTES + 1)
-    except OSError as failure:
-        raise error(
-            f"cannot be read: {failure.strerror}", file=str(path), hint="correct the path or its permissions"
-        ) from None
-    return parse_yaml(raw, str(path), error=error)
 
 
 def parse_yaml(raw: bytes, file: str, *, error: type[ManifestError] = ManifestError) -> LocatedDict:

@@ -1,4 +1,4 @@
-"""Reads and writes files in Azure Blob Storage, with the original's AzureBlobSource and AzureBlobSink."""
+"""Reads and writes files in Azure Blob Storage: AzureBlobSource, AzureBlobChunkSource, AzureBlobSink."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class HANADatabase(DbApiDatabase):
     begin_read = begin_write = None
 
     def open(self, label: str, *, write: bool) -> Any:
-        """Open a connection without autocommit, by verified TLS unless the server is here or ``insecure``."""
+        """Open a connection without autocommit, by verified TLS unless local or ``insecure: true``."""
         try:
             from hdbcli import dbapi
         except ImportError:

@@ -73,7 +73,7 @@ class _DirectorySink(FileSinkConfig):
 
 
 class FSSource(FileSource):
-    """Reads staged files from a directory, one chunk for each file."""
+    """Reads staged or other files from a directory, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _DirectorySource
     namespace = _NAMESPACE
@@ -90,7 +90,7 @@ class FSSource(FileSource):
 
 
 class FSChunkSource(FileChunks):
-    """Reads staged files from a directory in chunks of some rows or bytes."""
+    """Reads staged or other files from a directory in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _DirectoryChunks
     namespace = _NAMESPACE

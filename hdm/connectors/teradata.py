@@ -56,7 +56,7 @@ class TeradataDatabase(DbApiDatabase):
     begin_read = begin_write = None
 
     def open(self, label: str, *, write: bool) -> Any:
-        """Open a connection in autocommit, by verified TLS unless the server is here or ``insecure: true``.
+        """Open a connection in autocommit, by verified TLS unless the server is local or ``insecure: true``.
 
         Dates, times and decimals come as texts, so that they keep every digit.
         """

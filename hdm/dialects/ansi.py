@@ -164,7 +164,7 @@ class AnsiDialect(Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return no statement: equal rows of the stage are taken for one by ``merge``."""
+        """Return no statement, since ``merge`` itself takes one of several equal rows of the stage."""
         return []
 
     def first(self, sql: str) -> str:

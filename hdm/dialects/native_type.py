@@ -66,7 +66,7 @@ def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
 def is_read_coarser(column: Column) -> bool:
     """Return True if ``types:`` has a date or time read with fewer digits of a second than its type has.
 
-    Drivers cut the other digits without a word, so such a column is read as text.
+    Drivers cut the other digits silently, so such a column is read as text.
     """
     _, numbers = words_and_numbers(column.native)
     return column.precision is not None and numbers is not None and column.precision < max(numbers, default=0)

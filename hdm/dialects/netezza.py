@@ -244,9 +244,9 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one row of table ``stage`` for each key, by ROWID.
+        """Return SQL that keeps, for each key, the row of table ``stage`` with the lowest ROWID.
 
-        Rows with one key must be equal already.
+        Rows with the same key must be equal already.
         """
         of = self.qualify(stage)
         return [
@@ -260,7 +260,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return code_of(error)
 
     def state(self, error: BaseException) -> str | None:
-        """Return an error's SQLSTATE, unless the server's own words say more."""
+        """Return an error's SQLSTATE; None if the server's own words tell more than it does."""
         state = state_of(error)
         return state if code_of(error) == state else None
 

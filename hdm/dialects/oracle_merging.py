@@ -64,9 +64,9 @@ class OracleMerging(Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return a statement that keeps one row of table ``stage`` for each key, by ROWID.
+        """Return SQL that keeps, for each key, the row of table ``stage`` with the lowest ROWID.
 
-        Rows with one key must be equal already.
+        Rows with the same key must be equal already.
         """
         of = self.qualify(stage)
         return [

@@ -225,7 +225,7 @@ class PostgresDialect(PostgresHashing, PostgresFacts, Dialect):
         return Stored("text", Fidelity.APPROXIMATED, f"{kind.value} is kept as its text")
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a temporary table with the target's own types: text is no enum."""
+        """Return the statement for a temporary table with the target's own types, since text is no enum."""
         names = self.names(column.name for column in columns)
         origin = f"SELECT {names} FROM {self.qualify(target)} WITH NO DATA"
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
@@ -246,9 +246,9 @@ class PostgresDialect(PostgresHashing, PostgresFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one row of table ``stage`` for each key, by physical address.
+        """Return SQL that keeps, for each key, the row of table ``stage`` with the lowest ``ctid``.
 
-        Rows with one key must be equal already.
+        Rows with the same key must be equal already. ``ctid`` is a row's physical address.
         """
         of, same = self.qualify(stage), self.match("a", "b", key, null_safe=True)
         return [f"DELETE FROM {of} a USING {of} b WHERE a.ctid > b.ctid AND {same}"]

@@ -153,7 +153,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return super().is_sortable(column) and column.kind is not Kind.FLOAT64
 
     def select_expression(self, column: Column) -> str:
-        """Return SQL that reads semi-structured values as JSON text, and times with a zone in UTC."""
+        """Return SQL that reads semi-structured values as JSON text, and times with a zone in UTC.
+
+        Geographies are read as EWKT text, vectors as JSON.
+        """
         name, native = self.quote(column.name), column.native.upper().partition("(")[0].strip()
         if native == "VARIANT" or column.native.upper() in ("OBJECT", "ARRAY"):
             return f"TO_JSON({name})"

@@ -71,9 +71,9 @@ class SQLServerMerging(Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one row of table ``stage`` for each key, by a numbered query.
+        """Return SQL that keeps, for each key, one row of table ``stage``, whichever it is.
 
-        Rows with one key must be equal already.
+        Rows with the same key must be equal already. ROW_NUMBER numbers them.
         """
         numbered = (
             f"SELECT ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY (SELECT NULL)) AS hdm_n "

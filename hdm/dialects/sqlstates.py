@@ -1,4 +1,4 @@
-"""Tells by an error's SQLSTATE what to do, where no table knows the database's own code.
+"""Classifies errors by SQLSTATE, for databases whose own codes no table lists.
 
 The classes are those of ISO/IEC 9075-2, table 38, and of ODBC
 (https://learn.microsoft.com/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes).
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def by_code(*groups: tuple[T, str]) -> dict[str, T]:
-    """Return code -> value for pairs of a value and its codes, which blanks separate."""
+    """Return a dictionary code -> value, from pairs of a value and its codes with blanks between."""
     return {code: value for value, codes in groups for code in codes.split()}
 
 

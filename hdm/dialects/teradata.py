@@ -1,6 +1,6 @@
 """The SQL of Teradata Vantage, in ANSI mode: https://docs.teradata.com.
 
-In Teradata mode, texts that are too long are cut without a word, and CREATE TABLE makes SET tables, which
+In Teradata mode, texts that are too long are cut silently, and CREATE TABLE makes SET tables, which
 drop rows that are there already. hdm's sessions are in ANSI mode, and its DDL names MULTISET.
 """
 

@@ -1,4 +1,4 @@
-"""Makes one table of files whose columns differ: the union of the columns, or those of the first file."""
+"""Makes one table from files whose columns differ: the union of the columns, or those of the first file."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def read(
     count: int | None,
     marks: RowOffsets | None,
 ) -> Iterator[pa.RecordBatch]:
-    """Yield rows of a file whose columns differ, as rows of the table: without further columns, with NULL for
-    others.
+    """Yield rows of a file whose columns differ, as rows of the table: further columns are left out, missing
+    ones are NULL.
 
     Raises ``UnrepresentableValue`` for a value that does not fit the table's type.
     """

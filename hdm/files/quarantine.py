@@ -1,4 +1,4 @@
-"""Files of rows that were set aside: each row as it was, with its rule, its reason, its chunk and its number.
+"""Writes and reads files of rows that were set aside, each with its rule, reason, chunk and number.
 
 They are Parquet, one for each attempt at a chunk, and lie in the store of a file sink. Sources that read that
 store pass over them by their names.
@@ -80,7 +80,7 @@ class QuarantineFile:
         self._writer = parquet.ParquetWriter(pa.PythonFile(self._raw, mode="w"), schema, compression="zstd")
 
     def finish(self, check: Callable[[], None] = lambda: None) -> StagedFile | None:
-        """Put the file into the store, durably, and return what it is; None if no row was added."""
+        """Put the file into the store, durably, and return its description; None if no row was added."""
         if self._writer is None or self._raw is None:
             return None
         writer, raw, key = self._writer, self._raw, self.key

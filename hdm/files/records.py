@@ -108,11 +108,11 @@ class StoreRecords(Records):
         files.write_removed(self.store, _key(folder, chunk))
 
     def is_retired(self, folder: str, chunk: Chunk) -> bool:
-        """Return True if there is such an object."""
+        """Return True if an object marks the chunk's files as removed."""
         return self.store.stat(files.removed_key(_key(folder, chunk))) is not None
 
     def retired(self, job_key: str, keys: Iterable[str]) -> frozenset[str]:
-        """Return the stems in the names of these objects; those of other jobs are included."""
+        """Return the stems of the chunks whose files objects mark as removed, other jobs included."""
         marks = (key.rpartition("/")[2] for key in keys if key.endswith(files.REMOVED))
         return frozenset(mark.removesuffix(files.REMOVED) for mark in marks)
 

@@ -1,4 +1,4 @@
-"""hdm's data model, as values that cannot change, and their conversion to JSON and back."""
+"""Defines hdm's data model as values that cannot change, and their conversion to JSON and back."""
 
 from hdm.model.change import Change
 from hdm.model.file_names import FileNames

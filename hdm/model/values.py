@@ -1,4 +1,4 @@
-"""hdm's data model, as values that cannot change: datasets and tables, chunks, receipts, links.
+"""Defines hdm's data model as values that cannot change: datasets and tables, chunks, receipts, links.
 
 A plan consists of plain data that survives JSON (``hdm.model.json`` converts it), so that one machine can
 plan and another carry it out.

@@ -11,8 +11,7 @@ from hdm.planning import presence
 from hdm.planning.pipeline_run import FAILED
 from hdm.planning.preflight import Pipeline
 from hdm.planning.recovery import Recovered, take_over, verify_rest
-from hdm.planning.windows import UNFINISHED
-from hdm.state.records import DONE, IN_ORDER
+from hdm.state.records import DONE, IN_ORDER, UNFINISHED
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink

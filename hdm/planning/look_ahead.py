@@ -25,8 +25,8 @@ from hdm.planning.job_lifecycle import (
 )
 from hdm.planning.preflight import Pipeline
 from hdm.planning.whole import READ_ANEW, begins_anew
-from hdm.planning.windows import UNFINISHED, feeds_merges, is_complete
-from hdm.state.records import OPEN_JOB
+from hdm.planning.windows import feeds_merges, is_complete
+from hdm.state.records import OPEN_JOB, UNFINISHED
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink

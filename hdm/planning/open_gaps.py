@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm.planning.job_lifecycle import close
-from hdm.planning.windows import UNFINISHED
+from hdm.state.records import UNFINISHED
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink

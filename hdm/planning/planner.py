@@ -22,8 +22,9 @@ from hdm.planning.pipeline_run import FAILED, SUCCESS, Phase, PipelineRun
 from hdm.planning.preflight import Pipeline, pipeline_of
 from hdm.planning.tries import attempt
 from hdm.planning.whole import missing
-from hdm.planning.windows import UNFINISHED, progress
+from hdm.planning.windows import progress
 from hdm.sql.sessions import kept
+from hdm.state.records import UNFINISHED
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink

@@ -97,7 +97,7 @@ def is_another(known: Holding, held: Holding) -> bool:
 
 
 def is_another_target(state: StateManager, job: Job, link: DataLink) -> bool:
-    """Return True if the sink leads to another target than the one that the job's pipeline was moved into.
+    """Return True if the sink's target is another one than the pipeline's rows were written to.
 
     False if one of the two has no identity.
     """

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hdm.errors import PermanentError
 from hdm.model import Chunk, LinkSpec, Mode, Table, Window
 from hdm.planning.preflight import Pipeline
-from hdm.state.records import IN_ORDER
+from hdm.state.records import IN_ORDER, UNFINISHED
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
     from hdm.state import Job, JobInfo, StateManager
     from hdm.state.records import Watermark
-
-UNFINISHED = ("pending", "leased", "written")
-"""Statuses of chunks that are still to be moved."""
 
 
 def depth(spec: LinkSpec, specs: Mapping[str, LinkSpec]) -> int:

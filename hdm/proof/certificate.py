@@ -1,4 +1,4 @@
-"""Certificates: signed statements on a run with a leaf for each chunk; made, approved and checked here.
+"""Makes, approves and checks certificates: signed statements on a run, with a leaf for each chunk.
 
 A certificate is one JSON object: a DSSE envelope (``payloadType``, ``payload``, ``signatures``), and beside
 it either ``chunks``, the leaves of the tree, or ``proof``, one leaf with its path; and ``approvals``, each an
@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 
 class Wrong(ValueError):
-    """Something in a certificate does not hold; the text says what."""
+    """Error: something that a certificate says does not hold; the error's text names it."""
 
 
 _BROKEN = (Wrong, UsageError, KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)

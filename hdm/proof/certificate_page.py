@@ -1,4 +1,4 @@
-"""Makes one HTML page for people of a certificate; the page loads nothing from elsewhere and fits A4."""
+"""Makes an HTML page for people from a certificate; the page loads nothing from elsewhere and fits A4."""
 
 from __future__ import annotations
 

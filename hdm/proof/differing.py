@@ -63,18 +63,18 @@ class Differing:
 
     @property
     def buckets(self) -> Buckets:
-        """How the comparison put rows into buckets; it also says what is a row's key."""
+        """How the comparison put rows into buckets, and what it took for a row's key."""
         assert self._buckets is not None
         return self._buckets
 
     # -- what the comparison tells ------------------------------------------------
 
     def begin(self, buckets: Buckets) -> None:
-        """Take how the rows are put into buckets, before any is read."""
+        """Set how rows are put into buckets; must be called before any row is read."""
         self._buckets = buckets
 
     def look(self, rows: pa.Table) -> None:
-        """Count the keys that differ and occur more than once; ``rows`` has key, hash and both counts."""
+        """Count the differing keys that occur more than once; ``rows`` has key, hash and both counts."""
         wrong = rows.filter(pc.not_equal(rows["a"], rows["b"]))
         if not wrong.num_rows:
             return
@@ -209,7 +209,7 @@ class Differing:
                 yield (Condition(name, "in", ",".join(map(str, some))),)
 
     def fault(self, given: Block, batches: Iterable[pa.RecordBatch]) -> str | None:
-        """Return in words how rows that the second side stored differ from those given; None if they do not.
+        """Return a text on how rows stored by the second side differ from those given; None if they match.
 
         ``batches`` are the stored rows, with the compared columns of the second side. No value is named.
         """

@@ -1,4 +1,4 @@
-"""Merkle trees of RFC 6962: one hash over all leaves, and short proofs that one leaf is among them.
+"""Computes Merkle trees (RFC 6962): one hash over all leaves, short proofs that a leaf is among them.
 
 https://www.rfc-editor.org/rfc/rfc6962#section-2.1
 """
@@ -20,7 +20,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root(hashes: Sequence[bytes]) -> bytes:
-    """Return the hash over all leaves, whose hashes are given in order; without any, that of no bytes."""
+    """Return the hash over all leaves, from their hashes in order; without any, SHA-256 of no bytes."""
     if not hashes:
         return hashlib.sha256(b"").digest()
     if len(hashes) == 1:

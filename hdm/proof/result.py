@@ -1,4 +1,4 @@
-"""The result of a comparison: equal or not, what was looked at, and every difference that was found.
+"""Defines the result of a comparison: equal or not, what was looked at, and every difference that was found.
 
 Values of rows stand only in ``RowDifference`` and ``ColumnFacts``, for the caller's screen or file. hdm
 itself neither logs nor records them.

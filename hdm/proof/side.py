@@ -1,4 +1,4 @@
-"""One of two tables to compare, and how its rows are read: by SQL in one transaction, or as a plain
+"""Defines a side of a comparison, and reads its rows: by SQL in one transaction, or as a plain
 stream."""
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def sql_side(database: Database, path: Sequence[str], label: str = "") -> SqlSid
 
 
 def side_of(source: Source, table: Table | None = None, *, moved: str | None = None) -> Side:
-    """Return what a source reads of a table as a side: by SQL if the source does, else as a stream.
+    """Return a source's table as a side, read by SQL if the source reads by SQL, else as a stream.
 
     ``table`` is the one that ``describe`` returns if it is left out. ``moved`` is the watermark up to which
     the rows of a SQL source were moved: later ones are left out.
@@ -238,7 +238,7 @@ class StreamReader:
         return sum(batch.num_rows for batch in self.side.read())
 
     def extent(self, column: Column) -> tuple[int, int] | None:
-        """Return None: a stream cannot tell beforehand."""
+        """Return None: a stream does not know its values before it is read."""
         return None
 
     def batches(
@@ -251,7 +251,7 @@ class StreamReader:
             yield batch.select(names)
 
     def sums(self, buckets: Buckets, *, first: bool) -> pa.Table | None:
-        """Return None: the rows have to be read."""
+        """Return None: only a database sums rows; those of a stream have to be read."""
         return None
 
 

@@ -53,7 +53,7 @@ class Spool:
         return self.starts[-1]
 
     def part(self, low: int, high: int, without: Sequence[int] = ()) -> Iterator[pa.RecordBatch]:
-        """Yield the rows from place ``low`` to before ``high``, but for those at the places ``without``."""
+        """Yield the rows at places from ``low`` up to but excluding ``high``, except those in ``without``."""
         for number, start in enumerate(self.starts[:-1]):
             end = self.starts[number + 1]
             if end <= low or start >= high:
@@ -75,7 +75,7 @@ class Spool:
 
 @dataclass
 class Trials:
-    """Loads parts of one chunk into a sink of SQL, each in a transaction that is rolled back."""
+    """Loads parts of one chunk into a SQL sink, each in a transaction that is rolled back."""
 
     sink: SqlSink
     table: Table

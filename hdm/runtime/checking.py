@@ -1,4 +1,4 @@
-"""Applies a link's checks to the rows of a chunk on their way, and to the target when its load has ended."""
+"""Applies a link's checks to a chunk's rows on their way, and to the target after its load."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def must_apply(checks: Iterable[Check], sink: Sink, table: Table, quarantine: Fi
 
 
 class InFlight:
-    """The checks that see the rows of one chunk, and take out those that are to be set aside.
+    """Runs the checks on the rows of one chunk, and takes out the rows that are to be set aside.
 
     ``aside`` takes these; without it, as when rows are replayed, the chunk fails instead.
     """
@@ -165,7 +165,7 @@ def _joined(texts: Sequence[pa.Array]) -> pa.Array:
 
 
 def of_target(sink: Sink, table: Table, checks: Sequence[Check]) -> list[CheckResult]:
-    """Ask the target of ``table`` about each rule that is about the whole table; return the results.
+    """Check the target of ``table`` by each rule that is about the whole table; return the results.
 
     Empty without such rules. Raises ``HdmError`` if the target cannot be asked.
     """

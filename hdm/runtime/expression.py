@@ -1,4 +1,4 @@
-"""The built-in check Expression: a SQL condition over one row, in DuckDB's words."""
+"""The built-in check Expression: a SQL condition over one row, in DuckDB's SQL."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ class Expression(RowCheck):
         return pc.invert(held.column(0))
 
     def words(self) -> str:
-        """Say which rule the rows break."""
+        """Return the verdict's name for broken rows: the rule's ``name``, or that they break a condition."""
         return self.config.name or "rows do not fulfil the condition"

@@ -2,9 +2,10 @@
 
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.component_classes import components
-from hdm.sql.database import Database, SqlProfile
+from hdm.sql.database import Database
 from hdm.sql.dbapi import DbApiDatabase
 from hdm.sql.ledger import Ledger
+from hdm.sql.profile import SqlProfile
 from hdm.sql.sink import SqlSink
 from hdm.sql.source import SqlSource, SqlSourceConfig
 from hdm.sql.table_name import TableName, name_parts

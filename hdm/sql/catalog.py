@@ -21,7 +21,8 @@ from hdm.catalog.patterns import Selection
 from hdm.errors import HdmError
 from hdm.files.atomic_file import is_there
 from hdm.model import Dataset
-from hdm.sql.database import Database, SqlProfile
+from hdm.sql.database import Database
+from hdm.sql.profile import SqlProfile
 
 
 class SqlCatalog(Catalog):

@@ -48,7 +48,7 @@ class JdbcDatabase(DbApiDatabase):
 
     @property
     def dialect(self) -> Dialect:
-        """The system's dialect, with what differs over JDBC."""
+        """The system's dialect, adapted to JDBC."""
         return through_jdbc(self._base)
 
     @property

@@ -1,4 +1,4 @@
-"""A JDBC connection with the face of a DB-API connection, whose values are texts, bytes and numbers.
+"""Wraps a JDBC connection as a DB-API connection, whose values are texts, bytes and numbers.
 
 Every value but bytes and floats is read by ``getString``, which every driver has, and which passes through no
 calendar and no time zone of Java's. Values are bound by their Python type. JDBC:

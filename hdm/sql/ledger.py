@@ -263,7 +263,7 @@ class Ledger:
             connection.close()
 
     def greatest_epoch(self, connection: Any, job_key: str) -> int:
-        """Return what ``newest_epoch`` returns, in the caller's transaction."""
+        """Return a job's greatest epoch in the ledger, 0 if it has none, in the caller's transaction."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         sql = f"SELECT MAX({quote('epoch')}) FROM {self._name} WHERE {quote('job_key')} = {mark(1)}"
         return int(self.database.run(connection, sql, (job_key,))[0][0] or 0)

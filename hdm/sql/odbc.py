@@ -41,7 +41,7 @@ class OdbcDatabase(DbApiDatabase):
 
     @property
     def dialect(self) -> Dialect:
-        """The system's dialect, with what differs over ODBC."""
+        """The system's dialect, adapted to ODBC."""
         return through_odbc(self._base)
 
     @property

@@ -1,4 +1,4 @@
-"""What is particular about writing to SQL Server through ODBC: values that it would alter or refuse."""
+"""Writes to SQL Server through ODBC; refuses or converts values that the driver or server would alter."""
 
 from __future__ import annotations
 

@@ -14,12 +14,13 @@ from hdm.errors import BrokenContract, HdmError, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
 from hdm.sql import granted
 from hdm.sql.bringing import bring
-from hdm.sql.database import Database, SqlProfile
+from hdm.sql.database import Database
 from hdm.sql.grow import grow
 from hdm.sql.known_loads import KnowsLoads
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import Merge, drop_stage, make_stage, newest_by
+from hdm.sql.profile import SqlProfile
 from hdm.sql.sessions import looking
 from hdm.sql.swap import swap_chunk, swap_once
 from hdm.sql.table_name import name_parts

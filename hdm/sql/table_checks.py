@@ -1,4 +1,4 @@
-"""The built-in checks of whole tables: the target is asked by one query each, once its load has ended."""
+"""The built-in checks of whole tables; each sends one query to the target, after the load."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ _MOMENTS = frozenset({Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 
 
 class TableCheck(Check):
-    """Tests a rule on a whole table of the target, by asking the target's database.
+    """Tests a rule on a whole table of the target, by a query to the target's database.
 
     The table is asked as the run leaves it, so that rows of earlier runs, and of others, count.
     """
 
     @property
     def of_table(self) -> bool:
-        """True: the target is asked after the load."""
+        """True: the rule is about the whole table, which ``ask`` looks at after the load."""
         return True
 
     def observe(self, batch: pa.RecordBatch) -> None:
         """Do nothing, since the rows are not looked at on their way."""
 
     def verdict(self) -> str | None:
-        """Return None, since the target is asked."""
+        """Return None: ``ask`` gives the verdict."""
         return None
 
     @abstractmethod
     def ask(self, database: Database, connection: Any, target: Table) -> str | None:
-        """Ask the target's database; return what breaks the rule as counts and names, None if nothing does.
+        """Query the target; return what breaks the rule, as counts and names; None if nothing does.
 
         ``target`` has the columns of the check's own table, in their order, as the database spells them.
         Raises ``HdmError`` if the database cannot tell.
@@ -100,7 +100,7 @@ class Unique(TableCheck):
         return f"{again} values of {self._said} come again" if again else None
 
     def ask(self, database: Database, connection: Any, target: Table) -> str | None:
-        """Count the target's rows whose values came before."""
+        """Return a text with the number of duplicate values in the target; None if there are none."""
         dialect = database.dialect
         names = [dialect.quote(self.named(target, name)) for name in self.names]
         listed, counted = ", ".join(names), dialect.quote("n")
@@ -154,7 +154,7 @@ class RowCount(TableCheck):
         return self._judged(self.rows)
 
     def ask(self, database: Database, connection: Any, target: Table) -> str | None:
-        """Count the target's rows."""
+        """Return a text with the target's number of rows if that is out of bounds; else None."""
         counted = f"SELECT COUNT(*) FROM {database.dialect.qualify(target.path)}"
         return self._judged(int(database.run(connection, counted)[0][0]))
 
@@ -194,7 +194,7 @@ class Freshness(TableCheck):
             )
 
     def ask(self, database: Database, connection: Any, target: Table) -> str | None:
-        """Ask whether the target has a row that is young enough."""
+        """Return a text if no row of the target is young enough; else None."""
         dialect, kind = database.dialect, self.table.column(self.config.column).kind
         at = [column.name for column in self.table.columns].index(self.config.column)
         column = replace(target.columns[at], kind=kind)
@@ -213,7 +213,7 @@ class Freshness(TableCheck):
 
 
 class InTable(TableCheck):
-    """Check that every value of a column stands in a column of another table of the target; NULLs pass."""
+    """Check that every value of a column is in a column of another table of the target; NULLs pass."""
 
     class Config(CheckConfig):
         """Configuration of ``InTable``: ``column``, ``table`` and ``field``."""
@@ -232,7 +232,7 @@ class InTable(TableCheck):
         name_parts(config.table)
 
     def ask(self, database: Database, connection: Any, target: Table) -> str | None:
-        """Count the target's rows whose value the other table does not have."""
+        """Return a text with the number of rows whose value the other table lacks; None if there are none."""
         dialect, name = database.dialect, self.named(target, self.config.column)
         parts = name_parts(self.config.table)
         path = (*target.path[: -len(parts)], *parts) if len(parts) < len(target.path) else parts
@@ -256,7 +256,7 @@ class InTable(TableCheck):
 
 
 def asked(database: Database, target: Table, checks: Sequence[TableCheck]) -> list[str | None]:
-    """Ask the target about each rule in one session; return what breaks each, None for one that holds.
+    """Check each rule in one session with the target; return what breaks it, None for one that holds.
 
     ``target`` is the table as the sink stores it. Raises ``HdmError`` if the database cannot tell.
     """

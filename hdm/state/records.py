@@ -192,7 +192,7 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a planned reading left for the next one (``kept``), and how many rows its chunks ``read``.
+    """What a planned reading keeps for the next one (``kept``), and how many rows its chunks ``read``.
 
     ``unclear``: some chunks were read later than others, or are still to be read, so that they did not all
     see the same rows.

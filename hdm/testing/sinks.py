@@ -363,7 +363,7 @@ class SinkConformance:
 
     @pytest.fixture
     def table(self) -> Table:
-        """Return the awkward table; override with ``awkward_table(names)`` to leave columns out."""
+        """Return a table with a column of each type; override with ``awkward_table(names)`` for fewer."""
         return awkward_table()
 
     @pytest.fixture

@@ -91,7 +91,7 @@ class MySQLCrawler(Crawler):
     system = "mysql"
 
     def schemas(self) -> list[str]:
-        """Return the names of the databases, sorted."""
+        """Return the names of the databases, sorted, without the server's own."""
         known = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
         sql = f"{known} WHERE SCHEMA_NAME NOT IN {_SYSTEM} ORDER BY 1"
         return [str(row[0]) for row in self.query(sql)]

@@ -99,7 +99,7 @@ ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
-        """Return the rows of the query ``name``; for ``columns``, set defaults and expressions apart.
+        """Return the rows of the query ``name``; in those of ``columns``, tell defaults from expressions.
 
         Oracle shows both in DATA_DEFAULT. That is a LONG, which SQL can only read (ORA-00932), so the query
         itself cannot tell them apart.

@@ -120,7 +120,7 @@ class RowsCrawler(Crawler):
         return text or None
 
     def view(self, sql: str) -> str:
-        """Return the query of a view, without CREATE VIEW."""
+        """Return a view's query from the catalogue's text; by default the text without a last semicolon."""
         return sql.strip().rstrip(";").strip()
 
     def wanted(self, check: str) -> bool:

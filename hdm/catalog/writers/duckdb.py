@@ -38,7 +38,7 @@ class DuckDBWriter(Writer):
         return f"DEFAULT nextval({self.dialect.string(self.path(self._counter(relation, identity)))})"
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """Return the clause of a generated column, which is always computed when read."""
+        """Return the clause of a generated column; DuckDB computes each value when it is read."""
         del virtual
         return f"GENERATED ALWAYS AS ({expression})"
 

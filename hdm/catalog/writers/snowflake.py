@@ -17,7 +17,7 @@ class SnowflakeWriter(Writer):
         return f"AUTOINCREMENT START {identity.start:d} INCREMENT {identity.increment:d}"
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """Return the clause of a generated column, which Snowflake computes when it is read."""
+        """Return the clause of a generated column; Snowflake computes each value when it is read."""
         del virtual
         return f"AS ({expression})"
 

@@ -16,7 +16,7 @@ from hdm.connectors.mysql.url import split_url
 from hdm.errors import MissingDriver, TransientError, UsageError
 from hdm.model import Dataset
 from hdm.sql import Database, SqlProfile
-from hdm.sql.database import OwnDriver
+from hdm.sql.profile import OwnDriver
 from hdm.sql.sessions import looking
 
 _CONNECTING = 15  # seconds, for each step of a login

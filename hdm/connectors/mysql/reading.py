@@ -23,7 +23,7 @@ _BEHIND = 12
 
 
 class MySQLReading(MySQLConnecting):
-    """The reading half of ``MySQLDatabase``.
+    """The part of ``MySQLDatabase`` that reads the catalogue and rows.
 
     ``zero_dates`` and ``times`` are settings of ``MySQLSourceConfig``.
     """

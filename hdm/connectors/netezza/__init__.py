@@ -1,4 +1,4 @@
-"""Reads and writes Netezza by nzpy or its ODBC driver; unloads through external tables."""
+"""Reads and writes Netezza by nzpy, ODBC or JDBC; unloads through external tables."""
 
 from hdm.connectors.netezza.components import NetezzaCatalog, NetezzaSink, NetezzaSource
 from hdm.connectors.netezza.database import NetezzaDatabase

@@ -1,4 +1,4 @@
-"""Defines NetezzaSource, NetezzaSink and NetezzaCatalog, by nzpy, or by ODBC if the profile names a driver.
+"""Defines NetezzaSource, NetezzaSink and NetezzaCatalog, by nzpy, or by the driver in the profile.
 
 For bulk, unloading and loading through external tables is faster than the sink.
 """

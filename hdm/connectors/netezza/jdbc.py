@@ -31,7 +31,7 @@ class NetezzaJdbcDatabase(BringsFirst, MovesRows, TriesRights, JdbcDatabase):
         return self.profile.driver.name, self.profile.driver.jars
 
     def properties(self, label: str) -> dict[str, str]:
-        """Return the connection properties, which require TLS unless the server is here or ``insecure``."""
+        """Return the connection properties, which require TLS unless the server is local or ``insecure``."""
         profile: NetezzaProfile = self.profile
         plain = profile.insecure or is_local(profile.host)
         made = {

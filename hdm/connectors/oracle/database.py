@@ -23,8 +23,8 @@ from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql import odbc_codec as casting
-from hdm.sql.database import OwnDriver
 from hdm.sql.describe import described, relation_of
+from hdm.sql.profile import OwnDriver
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
 _LOB_BYTES = 64 * 1024
@@ -167,9 +167,9 @@ class OracleDatabase(Database):
         return relation_of(self, connection, path, catalogue_sql("oracle"))
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Return True if the name is that of a table, not of a view.
+        """Return True if sessions that share an SCN find the same rows: in a table, not in a view.
 
-        AS OF one SCN, every session reads the same rows of a table.
+        False for a name that has no table.
         """
         return self.relation(connection, "", path) is not None
 

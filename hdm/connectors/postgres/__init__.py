@@ -23,7 +23,7 @@ from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset, Table
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
-from hdm.sql.database import OwnDriver
+from hdm.sql.profile import OwnDriver
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 TIMEOUTS = {

@@ -63,7 +63,7 @@ class _Travelling(SnowflakeDatabase):
         return str(rows[0][0]) if rows else None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether the name is a table: AT one timestamp, every database session reads the same rows of it."""
+        """Return True if sessions that share a moment find the same rows: in a table, not in a view."""
         return self.relation(connection, "", path) is not None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:

@@ -53,11 +53,11 @@ class LedgerRecords(Records):
         self._insert(mark, Receipt(mark.chunk_id, 1, 0), Attempt(1))
 
     def is_retired(self, folder: str, chunk: Chunk) -> bool:
-        """Return True if there is such a row."""
+        """Return True if the ledger marks the chunk's files as removed."""
         return self.find(folder, _mark(chunk)) is not None
 
     def retired(self, job_key: str, keys: Iterable[str]) -> frozenset[str]:
-        """Return the stems of the chunks for which there is such a row."""
+        """Return the stems of the chunks whose files the ledger marks as removed."""
         marks = self.entries("", _marks(job_key))
         return frozenset(stem(mark.at(job_key=job_key)) for mark, _ in marks)
 

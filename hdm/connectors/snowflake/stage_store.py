@@ -76,7 +76,7 @@ class StageStore(Store):
         return LocalStore(scratch.folder() / digest(self.root)[:16])
 
     def scratch(self, key: str) -> Path:
-        """Return a path in this process's own folder on the local disk."""
+        """Return the local path for a new object's bytes, in a folder of this process alone."""
         return self._local.scratch(key)
 
     def put_new(

@@ -88,7 +88,7 @@ class Format(ABC):
         """What separates fields, where the format has such a thing; None: its own default."""
 
     def declared(self, how: Declared) -> Format:
-        """Return a format that reads files as the source's conf declares; itself if nothing concerns it.
+        """Return a format that reads files as the source's conf declares; itself if it declares nothing.
 
         Raises ``UsageError`` if the conf declares what this format does not take; the default takes no
         ``columns:``.

@@ -77,7 +77,7 @@ class ArrowIpc(Records):
         )
 
     def parsed(self, stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None) -> Parsed:
-        """Yield the file's record batches, each as a table."""
+        """Yield the file's record batches, each as an Arrow table."""
         row = 0
         for batch in _batches(_open(stream)):
             if row + batch.num_rows > first:

@@ -51,7 +51,7 @@ class Avro(Records):
         return tuple(_column(field["name"], field["type"], named) for field in schema["fields"])
 
     def parsed(self, stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None) -> Parsed:
-        """Yield the file's records as tables of the schema's columns."""
+        """Yield the file's records as Arrow tables with the schema's columns."""
         columns = self.columns(stream, compression)
         row = 0
         for records in _groups(_open(stream)):

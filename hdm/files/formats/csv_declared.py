@@ -1,4 +1,4 @@
-"""Reads CSV of others by what the source's conf declares: its grammar, its encoding, its columns' types."""
+"""Reads CSV of other systems as the source's conf declares its grammar, encoding and columns' types."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Head:
 
 
 class DeclaredCsv(Records):
-    """The format CSV of a declared grammar."""
+    """Reads CSV with the delimiter, quotes, encoding and columns that the source's conf declares."""
 
     name = "csv"
     suffix = ".csv"
@@ -74,7 +74,7 @@ class DeclaredCsv(Records):
         return tuple(columns)
 
     def parsed(self, stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None) -> Parsed:
-        """Yield the file's records as tables of the columns' types."""
+        """Yield the file's records as Arrow tables with the columns' types."""
         head = self._head(stream, compression)
         line = head.line
         for place, block in self._blocks(stream, compression, head, first, marks):

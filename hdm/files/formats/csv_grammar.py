@@ -104,7 +104,7 @@ def wrong_header(names: list[str]) -> str | None:
 
 
 def other_delimiter(names: list[str], delimiter: str | None) -> str | None:
-    """Return the delimiter that a header cut by commas probably has: it stands there as often as they do.
+    """Return the delimiter that a header probably has instead of commas: it is there as often as they are.
 
     None if there is no sign of one, or if the delimiter was declared.
     """

@@ -1,4 +1,4 @@
-"""Settings that declare how files of others are read: columns with types, CSV's grammar, Excel's sheet."""
+"""Settings for reading files of other systems: columns with types, CSV's grammar, Excel's sheet."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ _Mark = Annotated[str, AfterValidator(_one_mark)]
 
 
 class FixedOptions(Settings):
-    """Configuration of text files of others: encoding, and how lines, numbers and NULL are written."""
+    """Configuration of text files of other systems: encoding, and how lines, numbers and NULL are written."""
 
     encoding: Annotated[str, AfterValidator(_an_encoding)] = "utf-8"
     """How characters are written, by Python's names: ``cp1252``, ``utf-16``."""
@@ -177,7 +177,7 @@ class FixedOptions(Settings):
 
 
 class CsvOptions(FixedOptions):
-    """Configuration of the grammar of CSV files of others, and of how their numbers and NULL are written."""
+    """Configuration of the grammar of other systems' CSV, and of how numbers and NULL are written there."""
 
     sniff: bool = False
     """Finds the delimiter by the first 64 KiB of each file; ``plan`` and ``run`` say what was found. More

@@ -71,7 +71,7 @@ class Excel(Records):
         return tuple(one.column for one in self._typed(self._grid(stream)))
 
     def parsed(self, stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None) -> Parsed:
-        """Yield the table's rows as tables of the columns' types."""
+        """Yield the sheet's rows as Arrow tables with the columns' types."""
         grid = self._grid(stream)
         columns = self._typed(grid)
         for row in range(first // _ROWS * _ROWS, len(grid.rows), _ROWS):

@@ -60,7 +60,7 @@ class FixedWidth(Records):
         return tuple(one.column for one in self._columns)
 
     def parsed(self, stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None) -> Parsed:
-        """Yield the file's lines as tables of the declared columns."""
+        """Yield the file's lines as Arrow tables with the declared columns."""
         options = self._options
         line = 1
         for place, block in self._blocks(stream, compression, first, marks):

@@ -37,7 +37,7 @@ class DeclaredJson(Records):
         return tuple(one.column for one in self._columns)
 
     def parsed(self, stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None) -> Parsed:
-        """Yield the file's records as tables of the declared columns."""
+        """Yield the file's records as Arrow tables with the declared columns."""
         for place, block in located(stream, compression, first, marks):
             texts: list[list[str | None]] = [[] for _ in self._columns]
             for number, record in enumerate(records_of(block, place.start + 1), place.start + 1):

@@ -31,7 +31,7 @@ class Records(Format):
 
     @abstractmethod
     def parsed(self, stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None) -> Parsed:
-        """Yield the file's records from record ``first`` or an earlier one on, with the file's columns.
+        """Yield the file's records as Arrow tables, from record ``first`` or an earlier one on.
 
         Raises ``CorruptFile`` with the place of a record that cannot be read.
         """

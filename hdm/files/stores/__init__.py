@@ -1,1 +1,1 @@
-"""Stores of staged files: a local folder, S3 and servers that speak its protocol, Azure."""
+"""Stores of staged files: a local folder, S3 and servers like it, Azure, Google Cloud Storage, SFTP."""

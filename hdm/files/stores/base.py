@@ -167,7 +167,7 @@ class LocalStore(Store):
         return path
 
     def scratch(self, key: str) -> Path:
-        """Return a path beside the object's own, so that publishing the file needs no copy."""
+        """Return the local path for a new object's bytes, beside the object, so that no copy is needed."""
         path = self.path(key)
         self._make_folder(path.parent)
         return path.with_name(path.name + SCRATCH)

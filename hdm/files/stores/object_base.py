@@ -150,7 +150,7 @@ class ObjectStore(Store):
         return LocalStore(scratch.folder(self.upload.scratch) / digest(self.root)[:16])
 
     def scratch(self, key: str) -> Path:
-        """Return a path in this process's own folder on the local disk."""
+        """Return the local path for a new object's bytes, in a folder of this process alone."""
         return self._local.scratch(key)
 
     def put_new(
@@ -171,10 +171,7 @@ class ObjectStore(Store):
             if sha256 not in (None, proof.sha256):
                 raise TransientError(f"the scratch file of {key} is not what was written to it")
             check()
-            limit = (
-                self.upload.part_bytes if self.upload.multipart_from is None else self.upload.multipart_from
-            )
-            if proof.size < limit or not proof.size:
+            if proof.size < self.upload.in_parts_from or not proof.size:
                 checksum = self.put_bytes(key, file.read(), proof)
             else:
                 checksum = self.put_parts(key, file, proof, check)

@@ -26,7 +26,7 @@ _MAX_ONE = 5 * 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """Result of testing a server: does it refuse to overwrite, and does it compare checksums?"""
+    """Result of testing a server: whether it refuses to overwrite, and whether it compares checksums."""
 
     conditions: bool
     checksums: bool

@@ -1,4 +1,4 @@
-"""The chunks in the state database."""
+"""Defines ``Chunks``, the methods of the state database about chunks."""
 
 from __future__ import annotations
 

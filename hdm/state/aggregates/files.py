@@ -1,4 +1,4 @@
-"""The staged files in the state database."""
+"""Defines ``Files``, the methods of the state database about staged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs in the state database: their plans, and how they end."""
+"""Defines ``Jobs``, the methods of the state database about jobs: their plans, and how they end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where rows came from and went to, by the state database."""
+"""Defines ``Lineage``, the methods of the state database about lineage: where rows came from and went to."""
 
 from __future__ import annotations
 

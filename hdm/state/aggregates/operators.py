@@ -1,4 +1,4 @@
-"""What people decide about dead chunks and about tables that differ."""
+"""Defines ``Operators``, the methods of the state database about people's decisions on gaps."""
 
 from __future__ import annotations
 

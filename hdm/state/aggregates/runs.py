@@ -1,4 +1,4 @@
-"""The runs in the state database."""
+"""Defines ``Runs``, the methods of the state database about runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trail of events in the state database, and its anchors."""
+"""Defines ``Trail``, the methods of the state database about the trail of events and its anchors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watermarks in the state database."""
+"""Defines ``Watermarks``, the methods of the state database about watermarks."""
 
 from __future__ import annotations
 

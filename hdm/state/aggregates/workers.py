@@ -1,4 +1,4 @@
-"""The worker processes in the state database."""
+"""Defines ``Workers``, the methods of the state database about worker processes."""
 
 from __future__ import annotations
 

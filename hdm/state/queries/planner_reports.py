@@ -12,7 +12,7 @@ from hdm.model import Chunk, Holding, Table
 from hdm.model.json import chunk_from_json
 from hdm.state.db.database import among
 from hdm.state.db.statements import Prepared
-from hdm.state.db.tables import artifact, chunk, job, worker
+from hdm.state.db.tables import artifact, chunk, job
 from hdm.state.records import COMMITTED, OPEN_JOB, SUPERSEDED, VERIFIED, WAIVED, Job, Reading, RowCount
 from hdm.state.tx.context import JOB_COLUMNS, Base
 
@@ -266,19 +266,6 @@ class PlannerReports:
     def moved_nothing(self, pipeline_key: str) -> bool:
         """Return True if no chunk of the pipeline ever had a row, and none was waived."""
         return self._base.db.read(lambda conn: _MOVED.first(conn, {"key": pipeline_key})) is None
-
-    def live_workers(self, site: str | None = None) -> int:
-        """Return how many workers are alive, of one site if given, else of all.
-
-        A worker is alive if it sent a heartbeat within the time of a lease.
-        """
-        from hdm.state.db import clock
-
-        query = select(func.count()).where(worker.c.state == "alive", worker.c.heartbeat_at > clock.later)
-        if site is not None:
-            query = query.where(worker.c.site == site)
-        late = {"later_ms": -self._base.ttl_ms}
-        return int(self._base.db.read(lambda conn: conn.execute(query, late).scalar()) or 0)
 
     def _jobs(self, query: Select[Any]) -> list[Job]:
         def work(conn: Connection) -> list[Job]:

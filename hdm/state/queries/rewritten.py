@@ -19,7 +19,7 @@ _KINDS = {"table.repaired": "repair", "table.synced": "sync", _REPLAYED: "replay
 
 
 def rewritten(conn: Connection, targets: Iterable[Place]) -> dict[Place, list[Row]]:
-    """Return by target what has written rows of it beside its jobs, as the events tell it, oldest first.
+    """Return the repairs, syncs and replays that wrote rows of each target, by target, oldest first.
 
     Each is a dictionary: ``kind`` (repair, sync or replay), ``run``, ``began`` and ``by``; ``until``, the
     time from which on a comparison has seen all of it, None if it changed nothing; ``ended``, False if its

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdm.arrow.batches import Tally, conform, rebatch, row_digests, subtract
+from hdm.arrow.batches import conform, rebatch, row_digests, subtract
 from hdm.errors import SchemaDrift, UnrepresentableValue
 from tests.unit import awkward
 
@@ -39,13 +39,6 @@ def test_only_small_batches_are_joined():
     out = list(rebatch([small] * 6 + [large, small, large], 96, 10**6))
     assert [batch.num_rows for batch in out] == [12, 13, 2, 13]
     assert out[1].column(0).buffers()[2].address == large.column(0).buffers()[2].address
-
-
-def test_tally_counts_what_passes():
-    tally = Tally()
-    out = list(tally.over([texts("a", "b"), texts("c")]))
-    assert (tally.rows, tally.batches, len(out)) == (3, 2, 2)
-    assert tally.bytes == sum(batch.nbytes for batch in out)
 
 
 def test_digests_tell_apart_what_text_would_merge():

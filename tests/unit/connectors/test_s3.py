@@ -102,6 +102,13 @@ def test_large_files_go_up_in_parts_and_come_back(make, s3_server, bucket):
     assert not store.scratch("b/c").exists()
 
 
+@pytest.mark.parametrize(("size", "ending"), [(5 * MIB, '"'), (5 * MIB + 1, '-2"')])
+def test_only_a_file_larger_than_a_part_goes_up_in_parts(make, s3_server, bucket, size, ending):
+    upload(make(part_bytes=5 * MIB).store, "a", b"x" * size)
+    etag = s3_server.client().head_object(Bucket=bucket, Key="a")["ETag"]
+    assert etag.endswith(ending) and ("-" in etag) == ("-" in ending)
+
+
 def test_addresses_hold_nothing_but_bucket_and_key(make, bucket):
     receipt = stage(make(prefix="/stage/"), batch(0, 5))
     assert receipt.files[0].uri.startswith(f"s3://{bucket}/stage/s3_stg/")
