@@ -225,7 +225,7 @@ def test_a_janitor_takes_up_what_an_upload_left(
 ) -> None:
     """The proof that the suite sees leftovers: they are there before ``hdm gc``, gone after it."""
     shop = make_long_shop(store)
-    first = 3 if store == "sftp" else 1  # its server is asked by two uploads, whose remains the next run takes
+    first = 3 if store == "sftp" else 1  # two uploads ask its server; their remains go by the next run
     kill(hdm, shop, f"U2:{first}:kill")
     assert shop.objects.unfinished()
     assert hdm.run(shop.args, shop.env).code == 0
