@@ -21,10 +21,11 @@ from hdm.state.records import StaleArtifact
 def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool) -> Collected:
     """Remove the files of dead attempts; return what was removed.
 
-    First ends the leases of dead processes of this host. A file that the target's own record names stays, as
-    do all files of links that were not made. With ``dry_run``, files are only listed. With ``staged``, staged
-    files that their sink's ``keep:`` no longer protects are removed, too. If a sink cannot say which files it
-    has committed, all its files stay, and the result names the sink and the reason.
+    First ends the leases of dead processes of this host. Unfinished chunk records and the like are removed,
+    too. A file that the target's own record names stays, as do all files of links that were not made. With
+    ``dry_run``, files are only listed. With ``staged``, staged files that their sink's ``keep:`` no longer
+    protects are removed, too. If a sink cannot say which files it has committed, all its files stay, and the
+    result names the sink and the reason.
     """
     take_over_dead(state)
     found = [(one, _discard) for one in state.files.stale()]
@@ -53,7 +54,25 @@ def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool)
         if not dry_run:
             state.files.deleted(one["artifact_id"])
         rows.append(Removed(one["uri"], one["chunk_id"][:12], one["attempt"]))
+    rows += _leftovers(made, silent, dry_run=dry_run)
     return Collected(tuple(rows), tuple(silent.items()))
+
+
+def _leftovers(made: Assembly, silent: dict[str, str], *, dry_run: bool) -> list[Removed]:
+    """Remove what was left of chunk records and the like, which belong to no attempt; return what it was."""
+    rows: list[Removed] = []
+    sinks = {link.sink.name: link.sink for link in made.links.values() if isinstance(link.sink, FileSink)}
+    for name, sink in sinks.items():
+        if name in silent:
+            continue
+        try:
+            for uri in sink.leftovers():
+                if dry_run or sink.store.delete(sink.store.key(uri)):
+                    rows.append(Removed(uri, "", 0))
+        except (HdmError, OSError) as trouble:
+            error = trouble if isinstance(trouble, HdmError) else disk_error(trouble, name)
+            silent[name] = redact(error.in_one_line)
+    return rows
 
 
 def is_held(link: DataLink, job: Job, chunk: Chunk, uri: str) -> bool:

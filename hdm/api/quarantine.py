@@ -10,11 +10,13 @@ import pyarrow as pa
 
 from hdm import failpoints
 from hdm.api.project import Project
+from hdm.api.replays import replay_chunk
 from hdm.api.standing import mine
+from hdm.components.check import Check, RowCheck
 from hdm.errors import CheckFailed, HdmError, UsageError
 from hdm.files import quarantine
 from hdm.files.sink import FileSink
-from hdm.model import Attempt, Chunk, Mode, Payload, Table, digest
+from hdm.model import Attempt, Mode, Payload, Table
 from hdm.project import Assembly, read_plan
 from hdm.runtime.checking import InFlight
 from hdm.runtime.link import DataLink
@@ -89,25 +91,13 @@ def _fate(made: Assembly, state: StateManager, one: SetAside) -> tuple[str, int]
 def replay(project: Project, by: str, table: str | None, chunk: str | None) -> list[Replayed]:
     """Load the rows of the chosen chunks into their targets, each chunk's exactly once.
 
-    They are judged by the link's checks as these are now; a chunk with a row that breaks one, or that the
-    target refuses, stays as it is.
+    They are judged by the link's checks as these are now, but for those about a chunk as a whole; a chunk
+    with a row that breaks one, or that the target refuses, stays as it is.
     """
     made = project.assemble()
     with made.recall_state() or nullcontext() as state:
         chosen = _chosen(project, state, table, chunk, decided=False)
         return [] if state is None else [_replayed(made, state, one, by) for one in chosen]
-
-
-def replay_chunk(job: Job, aside: SetAside, table: Table) -> Chunk:
-    """Return the chunk under which the target's ledger records the replay of another chunk's rows.
-
-    It is the same however the table's columns have changed since, so that rows are loaded once; its job key
-    is one of its own, so that nobody takes it for a chunk of the reading. It has no ``upstream``, since it
-    comes out of turn: in mode merge the cursor then decides whether the target has a newer row.
-    """
-    assert aside.file is not None
-    key = digest("quarantine", job.pipeline_key)[:32]
-    return Chunk(key, table.dataset, aside.number, files=(aside.file,))
 
 
 def _replayed(made: Assembly, state: StateManager, one: SetAside, by: str) -> Replayed:
@@ -119,7 +109,7 @@ def _replayed(made: Assembly, state: StateManager, one: SetAside, by: str) -> Re
         part, mode = replay_chunk(job, one, table), _mode_of(job.info.mode)
         held = link.sink.committed(table, part, mode)
         if held is None:
-            flight = InFlight(link.checks(table))
+            flight = InFlight(_of_part(link.checks(table), one.of))
 
             def batches() -> Iterator[pa.RecordBatch]:
                 assert one.file is not None
@@ -134,6 +124,15 @@ def _replayed(made: Assembly, state: StateManager, one: SetAside, by: str) -> Re
         return Replayed(one, 0, error.in_one_line)
     state.operators.decide_rows(one.job_id, one.chunk_id, "replayed", by, None, held.rows)
     return Replayed(one, held.rows)
+
+
+def _of_part(checks: Sequence[Check], rows: int) -> list[Check]:
+    """Return the rules that can judge some of a chunk's rows; shares count as those of all its ``rows``."""
+    found = [check for check in checks if check.judges_parts]
+    for check in found:
+        if isinstance(check, RowCheck):
+            check.of = rows
+    return found
 
 
 def _mode_of(mode: Mode) -> Mode:

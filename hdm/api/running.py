@@ -11,6 +11,7 @@ from typing import Protocol
 
 from hdm.api import run_log
 from hdm.api.comparing import declares, unproven
+from hdm.api.replays import missed
 from hdm.api.results import WorkReport
 from hdm.api.selecting import select, to_refresh
 from hdm.api.table_rules import judge
@@ -122,6 +123,11 @@ def _carry_out(
         display.opened(run_id, taken)
 
     session.opened, session.waits = opened, display.waits
+    if proven is not None:
+        made.orchestrator.notes.extend(
+            f"{one.table}: {one.rows:,} row(s) that were replayed from quarantine are gone from the target"
+            for one in missed(made, session.state)
+        )
     with display.observing() as observer:
         session.observer = run_log.logged(observer)
         report = _masked(made.orchestrator.run(session))

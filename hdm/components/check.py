@@ -79,6 +79,14 @@ class Check(ABC):
         """
         return False
 
+    @property
+    def judges_parts(self) -> bool:
+        """True if the rule can judge some of a chunk's rows by themselves, as when rows are replayed.
+
+        True by default; False for a rule about the chunk as a whole, such as its number of rows.
+        """
+        return True
+
     @abstractmethod
     def observe(self, batch: pa.RecordBatch) -> None:
         """Look at one batch of the chunk's rows, after the link's transform."""
@@ -124,6 +132,8 @@ class RowCheck(Check):
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)
         self.rows = 0
+        self.of = 0
+        """How many rows the chunk has of which only some are judged, as when rows are replayed; else 0."""
         self.found = 0
         self._named: list[int] = []
 
@@ -160,7 +170,7 @@ class RowCheck(Check):
         if tolerate is None:
             return bool(self.found) and self.config.severity != "quarantine"
         rows, share = share_of(tolerate)
-        return self.found > rows and self.found > share * self.rows
+        return self.found > rows and self.found > share * max(self.rows, self.of)
 
     def verdict(self) -> str | None:
         """Return a text with the number of rows that break the rule and the first of them.

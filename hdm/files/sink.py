@@ -261,6 +261,11 @@ class FileSink(Sink):
         aborted = self.store.abort_uploads(key)
         return self.store.delete(key) or bool(aborted)
 
+    def leftovers(self) -> list[str]:
+        """Return the addresses of what killed processes left of records, schemas and marks of this sink."""
+        with disk(f"the folder of {self.name}"):
+            return [self.store.uri(key) for key in self.store.leftovers(files.slug(self.name))]
+
     def retire(self, chunk: Chunk, uri: str) -> bool:
         """Delete a staged file that is not needed any more; return True if it existed, else False.
 

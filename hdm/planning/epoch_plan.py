@@ -78,7 +78,7 @@ def plan_root(
         high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
         marks = {"snapshot": token, "wm_low": window.after, "wm_high": high, "target_id": taken.target_id}
         waits_for = links if mode.rules.reads_everything else []
-        kept = reading_of(window, chunks)
+        kept = reading_of(window, chunks, taken.numbers)
         state.jobs.plan(job, chunks, **marks, unless_loading=waits_for, reading=kept)
         log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
     except BaseException:

@@ -175,13 +175,16 @@ def _refuse_another_cursor(
         )
 
 
-def reading_of(window: Window, chunks: Sequence[Chunk]) -> dict[str, Any] | None:
-    """Return what the state must remember about a reading, for the next one; None if there is nothing."""
+def reading_of(window: Window, chunks: Sequence[Chunk], used: int = 0) -> dict[str, Any] | None:
+    """Return what the state must remember about a reading, for the next one; None if there is nothing.
+
+    ``used`` numbers of the job's chunks belong to chunks of earlier readings, which the ledger knew.
+    """
     kept = window.findings.kept
     if not kept:
         return None
     apart = [chunk.number for chunk in chunks if chunk.boundary]
-    first = chunks[0].number if chunks else 0
+    first = chunks[0].number if chunks else used
     return {**kept, "said": window.findings.differs, "first": first, "apart": apart}
 
 

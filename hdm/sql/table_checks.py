@@ -145,6 +145,11 @@ class RowCount(TableCheck):
         """True if the configuration says ``over: table``."""
         return bool(self.config.over == "table")
 
+    @property
+    def judges_parts(self) -> bool:
+        """False: the number of rows of a part says nothing about the chunk's."""
+        return False
+
     def observe(self, batch: pa.RecordBatch) -> None:
         """Add the rows of one batch to the chunk's count."""
         self.rows += batch.num_rows

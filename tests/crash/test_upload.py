@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hdm.files.atomic_file import SCRATCH
 from tests.crash.conftest import Fresh
 from tests.crash.figures import FIGURES
 from tests.crash.harness import Hdm
@@ -19,10 +20,10 @@ from tests.crash.invariants import inspect, watermarks_ahead
 from tests.crash.shop import Shop
 from tests.crash.test_failpoints import count_passes, kill, recover
 from tests.runner.sample import Sample
-from tests.servers import azurite, gcs, moto
+from tests.servers import azurite, gcs, moto, sshd
 
 POINTS = ("U1", "U2", "U3", "U4", "C2", "C3", "C4", "C5", "C6", "C7")
-STORES = ("s3", "azure", "gcs")
+STORES = ("s3", "azure", "gcs", "sftp")
 ROWS_PER_CHUNK = 120
 
 
@@ -86,6 +87,27 @@ class GCSBucket:
         return []
 
 
+class SFTPFolder:
+    """A folder of an SFTP server, in which uploads have temporary names."""
+
+    sink, source = "SFTPSink", "SFTPSource"
+
+    def __init__(self, server: sshd.SSHD) -> None:
+        self.folder = Path(server.fresh())
+        self.conf = {"env": "objects", "directory": str(self.folder)}
+        self.profile = dict(server.profile)
+
+    def _files(self) -> dict[str, Path]:
+        found = [path for path in self.folder.rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.folder)): path for path in found}
+
+    def objects(self) -> dict[str, bytes]:
+        return {key: path.read_bytes() for key, path in self._files().items() if path.suffix != SCRATCH}
+
+    def unfinished(self) -> list[str]:
+        return [key for key, path in self._files().items() if path.suffix == SCRATCH]
+
+
 class LongShop(Shop):
     """The shop with an object store between its files and its target."""
 
@@ -110,7 +132,7 @@ class LongShop(Shop):
             name = extract["sink"]["name"].replace("stage", "objects")
             upload = {
                 **self.objects.conf,
-                "multipart_from": 0,
+                **({} if self.objects.sink == "SFTPSink" else {"multipart_from": 0}),
                 "scratch": str(self.scratch),
                 "keep": "verified",
             }
@@ -136,6 +158,7 @@ PLACES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "s3": ("s3_server", S3Bucket),
     "azure": ("azurite_server", AzureContainer),
     "gcs": ("gcs_server", GCSBucket),
+    "sftp": ("sshd_server", SFTPFolder),
 }
 
 
@@ -202,7 +225,8 @@ def test_a_janitor_takes_up_what_an_upload_left(
 ) -> None:
     """The proof that the suite sees leftovers: they are there before ``hdm gc``, gone after it."""
     shop = make_long_shop(store)
-    kill(hdm, shop, "U2:1:kill")
+    first = 3 if store == "sftp" else 1  # two uploads ask its server; their remains go by the next run
+    kill(hdm, shop, f"U2:{first}:kill")
     assert shop.objects.unfinished()
     assert hdm.run(shop.args, shop.env).code == 0
     assert shop.objects.unfinished()
@@ -217,7 +241,7 @@ def test_staged_files_go_once_all_is_verified(
     shop = make_long_shop(store)
     kill(hdm, shop, "L4:2:kill")
     assert hdm.run(["gc", "--staged", *shop.args], shop.env).code == 0
-    kill(hdm, shop, "V1:6:kill")
+    kill(hdm, shop, "V1:4:kill")  # at most one of six loads was verified before
     kill(hdm, shop, "G2:2:kill", args=["gc", "--staged", *shop.args])
     assert hdm.run(shop.args, shop.env).code == 0
     assert hdm.run(["gc", "--staged", *shop.args], shop.env).code == 0

@@ -203,6 +203,17 @@ def test_a_range_is_read_again_and_merged(place):
     assert (place.hdm("run").code, ids(place)) == (0, without())
 
 
+def test_what_is_read_again_is_not_told_as_a_difference_and_hides_none(place):
+    growing(place, mode="merge")
+    assert place.hdm("run").code == 0
+    assert "1 chunk(s)" in place.hdm("reload", "orders", "--range", "42:48").out
+    for _ in range(2):
+        done = place.hdm("run")
+        assert (done.code, "differs" in done.err, "note:" in done.err) == (0, False, False), done.said
+    place.sql("DELETE FROM orders WHERE id IN (11, 12, 13)")
+    assert "3 are gone" in place.hdm("run").err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

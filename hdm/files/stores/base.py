@@ -130,6 +130,14 @@ class Store(ABC):
         These are scratch files on the local disk and uploads in parts.
         """
 
+    def leftovers(self, folder: str) -> Iterator[str]:
+        """Yield the keys below ``folder`` of unfinished writes of records, schemas and marks.
+
+        These belong to no attempt. A writer that is still alive does not mind if one is deleted. By default
+        none, as where such an object is created by one request.
+        """
+        yield from ()
+
 
 def checked_key(key: str) -> str:
     """Return ``key`` if it names something below the root; else raise ``UsageError``."""

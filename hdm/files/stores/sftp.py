@@ -19,12 +19,15 @@ from typing import Any, BinaryIO, ClassVar
 from hdm import failpoints
 from hdm.errors import CorruptFile, TransientError, UsageError
 from hdm.files.atomic_file import SCRATCH
+from hdm.files.layout import DONE, MANIFEST, REMOVED, SIDECAR
 from hdm.files.stores.base import Stat, checked_key
 from hdm.files.stores.object_base import MIB, PROBE, Check, Download, ObjectStore, Proof, Upload, buffered
 from hdm.files.stores.sftp_requests import read_many, write_all
 from hdm.files.stores.sftp_sessions import Sessions, sftp_errors
 
 _TRIES = 3
+_MANY_TRIES = 20
+"""Tries of a test that each process that begins at the same time may disturb once."""
 _PACKET = 32 * 1024
 """Bytes that every server takes in one packet."""
 
@@ -70,14 +73,31 @@ class SFTPStore(ObjectStore):
             )
 
     def _refuses(self) -> bool:
-        """Return True if the server refuses to rename a file to a name that is taken."""
+        """Return True if the server refuses to rename a file to a name that is taken.
+
+        What killed processes left of their tests is removed first; one that asks now asks again then.
+        """
         body = b"hdm asks here whether this store keeps its promises; leave this file alone\n"
-        for _ in range(2):
+        self._remove_unfinished(PROBE)
+        taken, tries = 0, 0
+        while taken < 2:
             try:
                 self._put(PROBE, io.BytesIO(body), len(body), lambda: None)
             except FileExistsError:
                 return True
+            except FileNotFoundError:
+                tries += 1
+                if tries == _MANY_TRIES:
+                    raise self._given_up(PROBE) from None
+            else:
+                taken += 1
         return False
+
+    def _remove_unfinished(self, prefix: str) -> int:
+        with self.sessions.use("the list", self.root) as sftp:
+            names = sftp.listdir(self.directory or "/")
+        found = [name for name in names if name.startswith(f"{prefix}.") and name.endswith(SCRATCH)]
+        return sum(self.delete(name) for name in found)
 
     def look(self) -> None:
         """Look at the directory; raise ``UsageError`` if it is not there or the login is refused."""
@@ -239,6 +259,15 @@ class SFTPStore(ObjectStore):
         except FileNotFoundError:
             return False
         return True
+
+    def leftovers(self, folder: str) -> Iterator[str]:
+        """Yield the temporary files of records, schemas and marks; ``put_bytes`` of a live one repeats it."""
+        for one in self.list(f"{folder}/", scratch=True):
+            name = one.key.rpartition("/")[2]
+            if name.endswith(SCRATCH) and name.rsplit(".", 2)[0].endswith((MANIFEST, REMOVED, DONE)):
+                yield one.key
+            elif name.endswith(SCRATCH) and name.startswith(SIDECAR):
+                yield one.key
 
     def abort_remote(self, prefix: str) -> int:
         """Delete the temporary files of uploads of keys that start with ``prefix``; return how many.

@@ -39,7 +39,8 @@ class Operators(Aggregate):
     ) -> bool:
         """Record that rows of a chunk that were set aside were ``replayed`` or ``waived``, by whom and why.
 
-        Returns False if that was decided before. Raises ``IllegalTransition`` if the chunk is not committed.
+        ``lost``: that rows which were replayed are not in the target any more. Returns False if that is
+        known. Raises ``IllegalTransition`` if the chunk is not committed.
         """
         return quarantine.decide(self._base, job_id, chunk_id, what, by, reason, rows)
 

@@ -13,9 +13,10 @@ from hdm.state.tx.transaction import Tx
 
 
 def decide(base: Base, job_id: str, chunk_id: str, what: str, by: str, reason: str | None, rows: int) -> bool:
-    """Record that the rows were ``replayed`` or ``waived``; return False if that was decided before.
+    """Record that the rows were ``replayed``, ``waived`` or ``lost`` again; return False if that is known.
 
-    Raises ``IllegalTransition`` unless the chunk is committed.
+    Only what was replayed can be lost: the target does not hold it any more. Raises ``IllegalTransition``
+    unless the chunk is committed.
     """
 
     def work(tx: Tx) -> bool:
@@ -27,9 +28,13 @@ def decide(base: Base, job_id: str, chunk_id: str, what: str, by: str, reason: s
                 f"chunk {chunk_id[:12]} is {status}: no rows of it are set aside",
                 hint="hdm quarantine list shows the chunks that have some",
             )
-        types = ("quarantine.replayed", "quarantine.waived")
-        known = select(event.c.seq).where(event.c.chunk_id == chunk_id, event.c.event_type.in_(types))
-        if tx.conn.execute(known.limit(1)).first() is not None:
+        known = (
+            select(event.c.event_type)
+            .where(event.c.chunk_id == chunk_id, event.c.event_type.like("quarantine.%"))
+            .order_by(event.c.at_db.desc(), event.c.seq.desc())
+        )
+        last = tx.conn.execute(known.limit(1)).scalar_one_or_none() or "quarantine.lost"
+        if (last == "quarantine.replayed") is not (what == "lost") or last == "quarantine.waived":
             return False
         why = tx.mask(reason) if reason else None
         tx.event(f"quarantine.{what}", job=job_id, chunk=chunk_id, by=tx.mask(by), rows=rows, reason=why)

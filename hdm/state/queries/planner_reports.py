@@ -230,8 +230,8 @@ class PlannerReports:
     def last_reading(self, pipeline_key: str) -> Reading | None:
         """Return what a pipeline's newest planned and ended epoch found and read.
 
-        None if nothing is recorded. With dead or waived chunks, all that was planned counts as read: their
-        dead letters record the rest.
+        None if nothing is recorded. With chunks that are dead, waived or replaced by others (``hdm reload``),
+        all that was planned counts as read: dead letters and the other chunks record the rest.
         """
         query = (
             select(job.c.job_id, job.c.epoch, job.c.reading, job.c.snapshot_token, job.c.started_at)
@@ -248,9 +248,8 @@ class PlannerReports:
             kept = json.loads(row.reading)
             apart = set(kept["apart"])
             mine = select(chunk.c.chunk_no, chunk.c.status, chunk.c.rows_extracted).where(
-                chunk.c.job_id == row.job_id, chunk.c.status != SUPERSEDED, chunk.c.generation == 0,
-                chunk.c.chunk_no >= kept["first"],
-            )  # fmt: skip
+                chunk.c.job_id == row.job_id, chunk.c.generation == 0, chunk.c.chunk_no >= kept["first"]
+            )
             parts = [one for one in conn.execute(mine) if one.chunk_no not in apart]
             read = sum(int(one.rows_extracted or 0) for one in parts)
             if any(one.status not in (COMMITTED, VERIFIED) for one in parts):

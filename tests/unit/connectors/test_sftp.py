@@ -154,6 +154,23 @@ def test_what_a_dead_attempt_left_goes_with_it_and_nothing_of_another(make, dire
     assert sorted(path.name for path in folder.iterdir()) == [left[1], left[3]]
 
 
+def test_what_is_left_of_records_and_of_the_test_goes(make, directory, monkeypatch):
+    """It belongs to no attempt; files of rows, and those of other sinks, stay."""
+    store = make().store
+    for name in ("sftp_stg/t/c1.1.0.json", "sftp_stg/t/c1.manifest.json", "another/t/c1.manifest.json"):
+        store.put_new(name, b"whole")
+    left = ["c1.manifest.json", "c1.removed.json", "_hdm_epoch_done.json", "_hdm_table.12345678.json"]
+    stays = ["sftp_stg/t/c1.2.0.json.ab.tmp", "another/t/c2.manifest.json.ab.tmp"]
+    names = [*(f"sftp_stg/t/{name}.ab.tmp" for name in left), *stays, "_hdm_probe.ab.tmp"]
+    for name in names:
+        Path(directory, name).write_bytes(b"half")
+    assert sorted(make().leftovers()) == sorted(map(store.uri, names[: len(left)]))
+    monkeypatch.setattr(SFTPStore, "_known", {})
+    make().store.ready()
+    assert not Path(directory, "_hdm_probe.ab.tmp").exists()
+    assert all(Path(directory, name).exists() for name in stays)
+
+
 def test_a_record_whose_temporary_file_was_taken_away_is_made_again(make, monkeypatch):
     store, rename, calls = make().store, paramiko.SFTPClient.rename, []
     store.ready()
