@@ -224,7 +224,7 @@ class TargetMapping:
             way = "write identifiers: lower or upper on the sink, as the table spells them" if cased else ""
             raise SchemaDrift(
                 f"{target.dataset.name} cannot take the source's rows:{listed(wrong)}",
-                hint=way or "alter the table, or write to another with table_name",
+                hint=way or "alter the table, or name another one",
             )
 
 
