@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from hdm._version import __version__
-from hdm.api.applying import (
+from hdm.api.boundary import guarded
+from hdm.api.two_tables import known_profiles, must_be_table, places, refuse_one_table
+from hdm.config.profile import environment
+from hdm.errors import HdmError
+from hdm.model import Attempt, Table, digest
+from hdm.planning.open_state import embedded_state, named_state
+from hdm.project import user
+from hdm.proof.applying import (
     NO_DELETES,
     Applied,
     Task,
@@ -19,13 +26,6 @@ from hdm.api.applying import (
     make_equal,
     patched,
 )
-from hdm.api.boundary import guarded
-from hdm.api.two_tables import known_profiles, must_be_table, places, refuse_one_table
-from hdm.config.profile import environment
-from hdm.errors import HdmError
-from hdm.model import Attempt, Table, digest
-from hdm.planning.open_state import embedded_state, named_state
-from hdm.project import user
 from hdm.proof.pairing import Wishes
 from hdm.proof.result import Comparison, Level
 from hdm.runtime.host import host_identity

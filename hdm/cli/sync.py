@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from hdm import api
-from hdm.api.applying import NO_DELETES, Applied
 from hdm.cli.compared import as_row, pairs, rules, show, show_option
 from hdm.cli.options import json_option, log_option, with_logging
 from hdm.cli.output import say, say_json, tell
 from hdm.model import Change
+from hdm.proof.applying import NO_DELETES, Applied
 from hdm.proof.pairing import Wishes
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 READ_ANEW = "it changed while it was read last: read anew"
+COMPARED_ANEW = "its last sync did not reach its end: compared anew"
 
 
 def missing(state: StateManager, job: Job) -> Iterator[str]:
@@ -45,7 +46,8 @@ def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) 
         return False
     given_up = state.jobs.give_up(job, short=_is_short(state, job))
     if given_up:
-        notes.append(f"{job.info.source.dataset.name}: {READ_ANEW}")
+        why = COMPARED_ANEW if job.info.mode.rules.compares else READ_ANEW
+        notes.append(f"{job.info.source.dataset.name}: {why}")
     return given_up
 
 
@@ -62,5 +64,7 @@ def _may_begin_anew(job: Job, *, feeds: bool) -> bool:
 
 
 def _is_short(state: StateManager, job: Job) -> bool:
+    if job.info.mode.rules.compares:  # what is left of a sync is found by comparing again
+        return bool(state.jobs.counts(job.job_id).get("dead"))
     found = state.reports.row_count(job.job_id)
     return found.held and found.counted is not None and found.counted != found.read

@@ -42,7 +42,7 @@ class SqlSinkConfig(Settings):
     database: str | None = Field(None, deprecated=DATABASE)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
     mode: Mode | None = None
-    """``append``, ``replace`` or ``merge``, as on the link, where it may stand instead; left out,
+    """``append``, ``replace``, ``merge`` or ``sync``, as on the link, where it may stand instead; left out,
     ``append``."""
     key: list[str] | None = None
     """Names the target's columns by which rows are merged; left out, the source's key."""
@@ -229,10 +229,10 @@ class TargetMapping:
 
 
 def must_have_key(target: Table, mode: Mode) -> None:
-    """Raise ``UsageError`` if the mode is ``merge`` and the target has no key."""
-    if mode.rules.merges_by_key and not target.key:
+    """Raise ``UsageError`` if the mode goes by a key and the target has none."""
+    if (mode.rules.merges_by_key or mode.rules.compares) and not target.key:
         raise UsageError(
-            f"{target.dataset.name}: mode merge needs a key, and the source declares none",
+            f"{target.dataset.name}: mode {mode} needs a key, and the source declares none",
             hint="write key: [column, ...] in the sink's conf",
         )
 
