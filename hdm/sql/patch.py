@@ -84,7 +84,9 @@ class Patch:
             if ledger.claim(connection, chunk, attempt):
                 ledger.fill(connection, receipt)
                 attempt.check()
+                failpoints.point("Y7")
                 database.commit(connection)
+                failpoints.point("Y8")
                 return receipt
             database.rollback(connection)
             database.begin(connection)

@@ -220,7 +220,8 @@ class TargetMapping:
             if fold(column.name) not in wanted and not filled:
                 wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
         if wrong:
-            cased = any(self._but_so(column.name, existing) for column in target.columns)
+            lacking = [column.name for column in target.columns if fold(column.name) not in held]
+            cased = any(self._but_so(name, existing) for name in lacking)
             way = "write identifiers: lower or upper on the sink, as the table spells them" if cased else ""
             raise SchemaDrift(
                 f"{target.dataset.name} cannot take the source's rows:{listed(wrong)}",
