@@ -76,6 +76,7 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
             _refuse_holes(link, problems)
         elif link.batch_definition is None and discover is None:
             still_open.append(link)
+            refuse_link(link, link.source.name, (), Place(*spec_of(link.source).place), problems)
         else:
             drafts += _expand(stage, link, discover, problems, notes)
     links = _chain(drafts, manifest.env, problems)
@@ -263,6 +264,6 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
         union=link.union if isinstance(link.union, bool) else tuple(link.union),
         validate=validate_words(link),
-        max_deletes=str(link.max_deletes or 0),
+        max_deletes=str(0 if link.max_deletes is None else link.max_deletes),
         one_of_many=isinstance(link, Template),
     )

@@ -50,7 +50,7 @@ def refuse_link(link: Link, reads: str, above: Sequence[Link], place: Place, pro
             )
         return
     try:
-        allowed(str(link.max_deletes or 0), 0, LIMIT)
+        allowed(str(0 if link.max_deletes is None else link.max_deletes), 0, LIMIT)
     except UsageError as error:
         problems.add(error.message, place, error.hint or "")
     if above:
@@ -76,7 +76,11 @@ def refuse_link(link: Link, reads: str, above: Sequence[Link], place: Place, pro
 def refuse_sync(link: DataLink, table: Table, outgoing: Table, target: Table) -> None:
     """Raise ``UsageError`` if a link cannot make its target equal to a table: before anything is read."""
     sink, source = link.sink, link.source
-    assert isinstance(sink, SqlSink)
+    if not isinstance(sink, SqlSink) or link.spec.upstream:
+        raise UsageError(
+            f"{table.dataset.name}: mode sync reads a source itself and writes a table by SQL",
+            hint="write one link from the source to the table, or mode: merge here",
+        )
     if source.window().column is not None:
         raise UsageError(
             f"{table.dataset.name}: mode sync takes no watermark: all rows are compared",

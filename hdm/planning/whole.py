@@ -36,6 +36,13 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
     )
 
 
+def deleted(state: StateManager, job: Job) -> Iterator[str]:
+    """Yield a note if a job in mode sync has deleted rows of its target; otherwise nothing."""
+    count = state.reports.filtered(job.job_id) if job.info.mode.rules.compares else 0
+    if count:
+        yield f"{job.info.source.dataset.name}: {count:,} rows that its source has not were deleted"
+
+
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
     """Give up an unfinished reading that can never be complete; return True if it was given up.
 

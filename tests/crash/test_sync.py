@@ -95,7 +95,11 @@ def linked(folder: Path, target: Any) -> dict[str, Any]:
     call = filled(folder, target)
     link = {
         "source": {"name": "src", "type": "SQLiteSource", "conf": {"env": "src", "table_name": "t"}},
-        "sink": {"name": "dst", "type": target.sink, "conf": {"env": "dst", "table_name": "t", "key": ["id"]}},
+        "sink": {
+            "name": "dst",
+            "type": target.sink,
+            "conf": {"env": "dst", "table_name": "t", "key": ["id"]},
+        },
         "mode": "sync",
         "max_deletes": 5,
     }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hdm import failpoints
-from tests.flows.kit import Done, Place, direct, load, on_sqlite, only, shop, stage
+from tests.flows.kit import Done, Place, direct, load, on_sqlite, only, run, shop, stage
 from tests.flows.test_proof import Target, facts, target
 from tests.flows.test_sync import at, some
 
@@ -71,6 +71,7 @@ def test_a_run_changes_the_rows_that_differ_and_no_others(tmp_path: Path) -> Non
     assert done.code == 0, done.said
     assert equal(place) and place.rows("touched") == [(4,), (5000,), (9,)]
     assert counts(place)[-1] == (3, 2, 1, "verified")
+    assert "note: orders: 1 rows that its source has not were deleted" in done.err, done.said
     assert told(place, "table.synced")[-1]["done"] == {"new": 1, "changed": 1, "deleted": 1}
     again = place.hdm("run")
     assert again.code == 0 and counts(place)[-1] == (0, 0, 0, "verified"), again.said
@@ -300,3 +301,92 @@ def test_a_lost_state_database_is_no_matter(tmp_path: Path) -> None:
     (place.home / ".hashmap_data_migrator" / "state.db").unlink()
     done = place.hdm("run")
     assert done.code == 0 and equal(place), done.said
+
+
+def test_a_certificate_of_a_run_in_mode_sync(tmp_path: Path) -> None:
+    place = synced(tmp_path, max_deletes=1, validate="rows")
+    damage(place)
+    assert place.hdm("run").code == 0
+    key = str(tmp_path / "hdm.key")
+    assert run(["certify", "--new-key", key], place.env).code == 0
+    out = tmp_path / "c.json"
+    words = ["certify", "latest", *place.args, "--key", f"file:{key}", "-o", str(out)]
+    done = run(words, place.env)
+    assert done.code == 0 and "PASSED" in done.said, done.said
+    checked = run(["certify", "--check", str(out), "--key", f"{key}.pub"], place.env)
+    assert checked.code == 0, checked.said
+    on_sqlite(place.target, "UPDATE orders SET cents = 5 WHERE id = 3")
+    words_of(place, validate="none")
+    assert place.hdm("run").code == 0
+    (tmp_path / "c.json").unlink()
+    done = run(words, place.env)
+    assert done.code == 1 and "PASSED" not in done.said, done.said
+
+
+def test_a_new_column_a_composite_key_and_a_key_of_text(tmp_path: Path) -> None:
+    place = shop(tmp_path, orders=3, items=12)
+    place.sql("CREATE TABLE names (name TEXT PRIMARY KEY, x INTEGER)")
+    place.sql("INSERT INTO names VALUES ('a', 1), ('\u00e4', 2), ('A', 3), ('a ', 4)")
+    links = []
+    for table in ("items", "names"):
+        link = {**direct(place, table), "mode": "sync", "schema_policy": "evolve", "max_deletes": "100%"}
+        link["source"]["name"], link["sink"]["name"] = f"src_{table}", f"dst_{table}"
+        links.append(link)
+    only(place, *links)
+    assert place.hdm("run").code == 0
+    place.sql("ALTER TABLE items ADD COLUMN more TEXT")
+    place.sql("UPDATE items SET more = 'm' WHERE order_id = 2")
+    place.sql("DELETE FROM items WHERE order_id = 1 AND line = 2")
+    place.sql("UPDATE names SET x = 9 WHERE name = 'A'")
+    place.sql("DELETE FROM names WHERE name = 'a '")
+    done = place.hdm("run")
+    assert done.code == 0, done.said
+    assert place.rows("items", "order_id, line, what, more") == place.source_rows("items")
+    assert place.rows("names") == place.source_rows("names")
+
+
+def test_other_commands_hold_over_a_sync(tmp_path: Path) -> None:
+    place = synced(tmp_path)
+    damage(place)
+    assert place.hdm("run").code == 1
+    assert place.hdm("status").code == 1
+    words_of(place, max_deletes=1)
+    assert place.hdm("retry").code == 0
+    done = place.hdm("run")
+    assert done.code == 0 and equal(place), done.said
+    damage(place)
+    done = place.hdm("run", "--full-refresh", "orders")
+    assert done.code == 0 and equal(place), done.said
+    done = place.hdm("state", "reconcile")
+    assert done.code == 0, done.said
+    damage(place)
+    words_of(place, max_deletes=0)
+    assert place.hdm("run").code == 1
+    done = place.hdm("gc")
+    assert done.code == 0, done.said
+    assert place.hdm("state", "verify").code == 0
+
+
+def test_templates_are_held_to_the_same(tmp_path: Path) -> None:
+    place = shop(tmp_path, orders=5)
+    template: dict[str, Any] = {
+        "source": {"name": "src", "type": "SQLiteSource", "conf": {"env": "src", "include": ["main.*"]}},
+        "sink": {"name": "dst", "type": "SQLiteSink", "conf": {"env": "dst"}},
+        "mode": "sync",
+    }
+    place.manifest = {"version": 1, "orchestrator": "AutoBatchOrchestrator",
+                      "template_data_links": {"templates": [template]}}  # fmt: skip
+    template["checks"] = [{"type": "NotNull", "column": "id"}]
+    place.write()
+    refused(place, "takes no checks:")
+    del template["checks"]
+    place.write()
+    assert place.hdm("run").code == 0 and equal(place)
+    place.sql("DELETE FROM items WHERE order_id = 3")
+    done = place.hdm("run")
+    assert done.code == 1 and "3 rows would be deleted" in done.said, done.said
+    template["max_deletes"] = "10%"
+    place.write()
+    done = place.hdm("run")
+    assert done.code == 0 and "3 rows that its source has not were deleted" in done.err, done.said
+    assert place.rows("items") == place.source_rows("items")
