@@ -82,7 +82,7 @@ def test_a_killed_sync_is_finished_by_the_same_call(
 
 
 RUN = [*EVERY, *(f"{point}:1" for point in ("Y0", "Y6", "Y7", "Y8", "C7", "L6", "U4", "V1", "V2", "L3"))]
-OFTEN = {"sqlite": ("Y4:2", "Y7:1"), "postgres": ("Y4:1",), "mariadb": ("Y8:1",), "duckdb": ()}
+OFTEN = {"sqlite": ("Y7:1",), "postgres": ("Y4:1",), "mariadb": ("Y8:1",), "duckdb": ()}
 KILLS = [
     pytest.param(target, spec, marks=() if spec in OFTEN[target] else (pytest.mark.long,))
     for target in OFTEN
