@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hdm.errors import HdmError, Recovery
+from hdm.errors import HdmError, Recovery, UsageError
 from hdm.model import Chunk, LinkSpec
 from hdm.planning import presence
 from hdm.planning.epoch_plan import cut_epoch
@@ -120,7 +120,10 @@ def _is_gone(
 
 def _compared(one: Pipeline, link: DataLink, epoch: int) -> Outlook:
     """Return what a sync of a table and its target would do, by comparing them now."""
-    said, stopped = forecast(link, one.source)
+    try:
+        said, stopped = forecast(link, one.source)
+    except UsageError as error:  # the run would make the chunk dead, and go on with other tables
+        said, stopped = (), error.in_one_line
     return Outlook((one_chunk(one.pipeline_key, one.source, epoch),), notes=said, refused=stopped)
 
 

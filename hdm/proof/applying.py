@@ -142,7 +142,7 @@ def checked(a: Table, b: Table, wishes: Wishes) -> Paired:
         raise UsageError(
             f"neither {a.dataset.name} nor {b.dataset.name} has a primary key, so that no row can be changed "
             "by it",
-            hint="write --key for each column of a key that is unique and never NULL in both tables",
+            hint="name a key that is unique and never NULL in both tables: --key, or key: in the manifest",
         )
     for number, pair in enumerate(plan.pairs):
         _refuse_rules(pair, is_key=number in plan.keys)
@@ -164,7 +164,7 @@ def _refuse_rules(pair: Pair, *, is_key: bool) -> None:
     if is_key and pair.b.generated:
         raise UsageError(
             f"{pair.b.name} is part of the key, and the second table generates it",
-            hint="write --key with columns that can be written",
+            hint="name a key of columns that can be written: --key, or key: in the manifest",
         )
 
 

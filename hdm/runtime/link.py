@@ -15,7 +15,6 @@ from hdm.components.sink import Sink
 from hdm.components.source import Source
 from hdm.errors import BrokenContract
 from hdm.model import Attempt, Chunk, LinkSpec, Origin, Payload, Receipt, Table
-from hdm.proof.side import Side, side_of
 from hdm.runtime import column_lineage
 from hdm.runtime.bisecting import ABOUT_ROWS, load_others
 from hdm.runtime.checking import Sieve, must_apply
@@ -25,6 +24,7 @@ from hdm.sql.sink import SqlSink
 
 if TYPE_CHECKING:
     from hdm.files.sink import FileSink
+    from hdm.proof.side import Side
     from hdm.state import Lease, StateManager
     from hdm.state.records import CheckResult
 
@@ -119,6 +119,7 @@ class DataLink:
 
         ``moved`` is the watermark up to which they were moved; None: all rows.
         """
+        from hdm.proof.side import side_of
         from hdm.runtime.syncing import through
 
         return through(self, side_of(self.source, table, moved=moved))
