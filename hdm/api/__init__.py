@@ -6,7 +6,6 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hdm.api.applying import Applied
 from hdm.api.comparing import Validated
 from hdm.api.events import (
     ChunkCommitted,
@@ -41,6 +40,7 @@ from hdm.api.row_lineage import Brought
 from hdm.api.syncing import Synced, sync
 from hdm.api.two_tables import diff
 from hdm.orchestrators.base import RunReport
+from hdm.proof.applying import Applied
 from hdm.proof.forms import Accepted
 from hdm.proof.pairing import Wishes
 from hdm.proof.result import ColumnDifference, ColumnFacts, Comparison, Level, RowDifference

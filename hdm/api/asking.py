@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from hdm.catalog.model import dotted
 from hdm.components import registry
 from hdm.config.located import LocatedDict
 from hdm.config.profile import Profiles
+from hdm.config.secrets import redact
 from hdm.dialects.user_input import one_query
 from hdm.errors import PermanentError, UsageError
 from hdm.files.source import FileSource
@@ -59,14 +60,17 @@ def query(
     write: bool = False,
     env: str | None = None,
     profiles: str | os.PathLike[str] | None = None,
+    notes: Callable[[str], object] | None = None,
 ) -> Iterator[Answer]:
     """Send one statement to a connection, and give the ``with`` block the answer.
 
     Without ``write``, ``sql`` must be one query, as of a manifest's ``query:``, and is sent in a transaction
     that can only read and is rolled back. With it, the statement is committed at the end of the block.
+    ``notes`` is called with each line of which the user must know, before anything is sent.
     """
     known = connections(env, profiles)
     end = read_end(connection, known)
+    _tell(end, notes)
     database = _database(end, known, write=write)
     if write:
         with _writing(database) as session:
@@ -76,6 +80,12 @@ def query(
     text = one_query(sql, dialect.tokens, dialect.acting, dialect.table_functions)
     with looking(database, "hdm:query") as session:
         yield from _answered(database, session, text)
+
+
+def _tell(end: End, notes: Callable[[str], object] | None) -> None:
+    if notes is not None:
+        for note in end.notes:
+            notes(redact(note))
 
 
 @contextmanager
@@ -132,11 +142,19 @@ def _profile(cls: type[Any], end: End, known: Profiles) -> Any:
 
 
 def listing(
-    connection: Given, *, env: str | None = None, profiles: str | os.PathLike[str] | None = None
+    connection: Given,
+    *,
+    env: str | None = None,
+    profiles: str | os.PathLike[str] | None = None,
+    notes: Callable[[str], object] | None = None,
 ) -> tuple[Listed, ...]:
-    """Return the tables and views of a connection, or of one schema of it; of files, their datasets."""
+    """Return the tables and views of a connection, or of one schema of it; of files, their datasets.
+
+    ``notes`` is called with each line of which the user must know, before anything is asked.
+    """
     known = connections(env, profiles)
     end = read_end(connection, known)
+    _tell(end, notes)
     beside = known.beside({end.connection: end.entry}) if end.entry and end.connection else known
     conf = LocatedDict({"env": end.connection} if end.connection else {})
     if end.is_files:

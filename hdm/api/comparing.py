@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
 from hdm.api import recording
-from hdm.api.applying import Applied
 from hdm.api.selecting import select
 from hdm.errors import HdmError, UsageError
 from hdm.model import LinkSpec, Table
 from hdm.orchestrators.drift import settle
 from hdm.planning.preflight import Pipeline
+from hdm.planning.sync_links import accepted
 from hdm.project import Assembly
+from hdm.proof.applying import Applied
 from hdm.proof.compare import compare
-from hdm.proof.forms import Accepted
 from hdm.proof.pairing import Wishes
 from hdm.proof.result import UNSTEADY, Comparison, Level
-from hdm.proof.side import Side, StreamSide, side_of, sql_side
-from hdm.runtime.link import DataLink
-from hdm.runtime.transform import Transform
+from hdm.proof.side import Side, StreamSide, sql_side
+from hdm.runtime.syncing import through
 from hdm.sql.sink import SqlSink
 from hdm.state import RunInfo, StateManager
 
@@ -242,20 +240,6 @@ def _lost(group: Sequence[Pipeline], wishes: Wishes) -> list[tuple[str, str]]:
     return [(name, why) for name, why in found.items() if name not in wishes.accept]
 
 
-def accepted(rule: Mapping[str, Any]) -> Accepted:
-    """Return the differences that a manifest's ``accept`` rule, or the same in Python, declares to be
-    none."""
-    tolerance = rule.get("tolerance")
-    return Accepted(
-        trailing_blanks=bool(rule.get("trailing_blanks")),
-        empty_is_null=bool(rule.get("empty_is_null")),
-        zero_sign=bool(rule.get("zero_sign")),
-        seconds=rule.get("seconds"),
-        tolerance=None if tolerance is None else Decimal(str(tolerance)),
-        values=dict(rule.get("values") or {}),
-    )
-
-
 def _source(
     made: Assembly, state: StateManager | None, found: Sequence[Pipeline], one: Pipeline
 ) -> Side | None:
@@ -266,33 +250,12 @@ def _source(
         return None
     if not one.upstream_keys:
         mark = state.watermarks.current(one.pipeline_key) if state is not None and one.source.cursor else None
-        return _through(link, side_of(link.source, one.source, moved=mark.value if mark else None))
+        return link.side(one.source, mark.value if mark else None)
     above = [_source(made, state, found, each) for each in found if each.pipeline_key in one.upstream_keys]
     sides = [each for each in above if each is not None]
     if not sides or len(sides) < len(one.upstream_keys):
         return None
-    return _through(link, _together(sides))
-
-
-def _through(link: DataLink, side: Side) -> Side:
-    """Return a side whose rows have passed the link's transforms; the side itself if it has none."""
-    if not link.makes_rows_of_its_own:
-        return side
-    table, spec = link.outgoing(side.table), link.spec
-
-    def read() -> Iterator[pa.RecordBatch]:
-        change: Callable[[pa.RecordBatch], pa.RecordBatch] = _batch
-        if spec.transform:
-            change = Transform(spec.transform, side.table)
-        with side.open() as reader:
-            for batch in reader.batches(side.table.columns):
-                yield link.transform(change(batch))
-
-    return StreamSide(side.label, table, read)
-
-
-def _batch(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch
+    return through(link, _together(sides))
 
 
 def _together(sides: Sequence[Side]) -> Side:

@@ -12,6 +12,7 @@ import yaml
 
 from hdm.api.boundary import guarded
 from hdm.api.ends import End, Given, read_end
+from hdm.api.line_words import line_words
 from hdm.api.project import Project
 from hdm.api.routes import Route, Wishes, route
 from hdm.config.profile import Profiles, environment, home, load_profiles
@@ -36,6 +37,10 @@ class Copy:
     """A line of reason for each choice that hdm made."""
     notes: tuple[str, ...]
     """Lines of which the user must know."""
+    ends: Mapping[str, str] = field(default_factory=dict)
+    """How the command line calls a component of the manifest, by its name there; without secrets."""
+    addresses: bool = False
+    """Whether no end is a connection of a profiles file."""
 
     @property
     def text(self) -> str:
@@ -60,13 +65,30 @@ def copy(
     """
     known = connections(env, profiles)
     ends = read_end(source, known), read_end(target, known)
-    way = route(*ends, wishes, known, delta=verb == DELTA)
+    addresses = all(one.entry or one.connection is None for one in ends)
+    with line_words({}, addresses=addresses):
+        way = route(*ends, wishes, known, delta=verb == DELTA)
     manifest = _manifest(verb, ends, way)
     raw = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True).encode()
     plan = make_plan(read_manifest(raw, Path(f"hdm-cp-{verb}.yml"), known.env))
     project = Project(f"cp {verb}", plan, known.beside(way.entries))
     notes = tuple(redact(note) for one in ends for note in one.notes)
-    return Copy(project, manifest, _written(known.env, way), tuple(map(redact, way.why)), notes)
+    called = {first["name"]: _called(end) for end, first in zip(ends, _outer(way), strict=True)}
+    return Copy(
+        project, manifest, _written(known.env, way), tuple(map(redact, way.why)), notes, called, addresses
+    )
+
+
+def _outer(way: Route) -> tuple[dict[str, Any], dict[str, Any]]:
+    return way.links[0]["source"], way.links[-1]["sink"]
+
+
+def _called(end: End) -> str:
+    """Return an end as a person wrote it, but without what may be secret in an address."""
+    place = end.label
+    if end.entry:
+        place = str(end.entry.get("path") or end.entry.get("host") or end.label)
+    return f"{end.system}:{place}{'.' + end.object if end.object else ''}"
 
 
 def connections(env: str | None, profiles: str | os.PathLike[str] | None) -> Profiles:

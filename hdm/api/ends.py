@@ -133,8 +133,11 @@ def _named(given: Given, known: Profiles) -> End:
         return End(LOCAL, None, given.text)
     near = suggest(given.text.partition(".")[0], known.names())
     shown = "what is given" if "@" in given.text else repr(given.text)  # there may be a password in it
+    where = f"in {known.path} (-e {known.env})"
+    if known.entries is None:
+        where = f"either: there is no profiles file {known.path}"
     raise UsageError(
-        f"{shown} is no address, no path, and no connection in {known.path} (-e {known.env})",
+        f"{shown} is no address, no path, and no connection {where}",
         hint=near if near and near.startswith("did") else FORMS,
     )
 

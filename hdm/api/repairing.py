@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from hdm.api.applying import NO_DELETES, Applied, Task, allowed, checked, key_of, make_equal, patched
 from hdm.api.comparing import Found, Validated, of_links
 from hdm.errors import UsageError
 from hdm.model import Attempt
 from hdm.project import Assembly, user
+from hdm.proof.applying import NO_DELETES, Applied, Task, allowed, checked, key_of, make_equal, patched
 from hdm.state import StateManager
 
 
@@ -48,7 +48,7 @@ def _mend(state: StateManager, max_deletes: str, found: Found) -> Applied:
     task = Task(
         found.source, found.target, found.wishes, table.columns, patch,
         key_of("repair", *sorted(each.pipeline_key for each in found.group)), found.alive, max_deletes,
-        Attempt(1, run_id="repair"), state.reports.clock,
+        attempt=Attempt(1, run_id="repair"), clock=state.reports.clock,
     )  # fmt: skip
     target = {"namespace": one.target.dataset.namespace, "name": one.target.dataset.name}
     facts = {"by": user(), "target": target, "ledger_key": task.job_key}

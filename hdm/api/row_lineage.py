@@ -11,6 +11,7 @@ from typing import Any
 
 from hdm.errors import UsageError
 from hdm.model.values import Chunk, Column, Condition, Kind, Table
+from hdm.planning.sync_links import COMPARISON
 
 YES, PERHAPS, WAIVED = "yes", "perhaps", "no: waived"
 _NUMBERS = (Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64, Kind.DECIMAL)
@@ -196,6 +197,8 @@ def _at_the_source(
 
 def _meets(condition: Condition, table: Table, known: Mapping[str, str | None]) -> tuple[bool | None, str]:
     """Return whether a row meets a condition; None with the reason if that cannot be known."""
+    if condition.column == COMPARISON:
+        return None, "a sync writes the rows that differ: which these were is not on record"
     if condition.column.startswith("@"):
         return None, "cut by where rows lay in the source, not by values"
     column = next((one for one in table.columns if one.name == condition.column), None)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from hdm._version import __version__
-from hdm.api.applying import (
+from hdm.api.boundary import guarded
+from hdm.api.two_tables import known_profiles, must_be_table, places, refuse_one_table
+from hdm.config.profile import environment
+from hdm.errors import HdmError
+from hdm.model import Attempt, Table, digest
+from hdm.planning.open_state import embedded_state, named_state
+from hdm.project import user
+from hdm.proof.applying import (
     NO_DELETES,
     Applied,
     Task,
@@ -19,13 +26,6 @@ from hdm.api.applying import (
     make_equal,
     patched,
 )
-from hdm.api.boundary import guarded
-from hdm.api.two_tables import known_profiles, place_of
-from hdm.config.profile import environment
-from hdm.errors import HdmError, UsageError
-from hdm.model import Attempt, Table, digest
-from hdm.planning.open_state import embedded_state, named_state
-from hdm.project import user
 from hdm.proof.pairing import Wishes
 from hdm.proof.result import Comparison, Level
 from hdm.runtime.host import host_identity
@@ -65,34 +65,35 @@ def sync(
     max_deletes: str | int = NO_DELETES,
     dry_run: bool = False,
     state: str | None = None,
+    notes: Callable[[str], object] | None = None,
 ) -> Synced:
     """Change the rows of the second table until it equals the first; compare again and return the result.
 
     The tables are named as for ``hdm.api.diff``; ``wishes`` say what tells rows apart and which columns
     belong together. At most ``max_deletes`` rows (a number, or a part such as ``1%``) are deleted: if more
     would have to be, nothing is changed. With ``dry_run``, nothing is changed or recorded. ``state`` is the
-    path or URL of a state database; left out, the one in hdm's own folder. Raises ``UsageError`` for tables
-    that cannot be synced.
+    path or URL of a state database; left out, the one in hdm's own folder. ``notes`` is called with each line
+    of which the user must know. Raises ``UsageError`` for tables that cannot be synced.
     """
     known = known_profiles(env, profiles)
     allowed(str(max_deletes), 0)
-    places = [place_of(text, known) for text in (first, second)]
-    a, b = (place.side(known, where) for place in places)
-    if a.table.dataset == b.table.dataset:
-        raise UsageError(f"{first} and {second} are one table", hint="name two tables")
+    ends = places(first, second, known, notes)
+    a, b = (place.side(known, where) for place in ends)
+    refuse_one_table(first, second, a, b)
+    must_be_table(second, b)
     wishes = replace(wishes, level=Level.ROWS)
     plan = checked(a.table, b.table, wishes)
     if dry_run:
         return Synced(first, second, _named(foreseen(a, b, wishes, str(max_deletes)), first, second, where))
     key = [plan.pairs[number].b.name for number in plan.keys]
-    sink = places[1].sink(known, b.table.path, key)
+    sink = ends[1].sink(known, b.table.path, key)
     table = Table(a.table.dataset, a.table.path, tuple(map(given, plan.pairs)), tuple(key))
     patch = patched(table, plan, sink.target(table), sink)
     columns = tuple(pair.a for pair in plan.pairs)
     task = Task(
         a, b, wishes, columns, patch,
         key_of("sync", *(x for one in (a, b) for x in (one.table.dataset.namespace, one.table.dataset.name))),
-        alive=a if where is None else places[0].side(known, None), max_deletes=str(max_deletes),
+        alive=a if where is None else ends[0].side(known, None), max_deletes=str(max_deletes),
     )  # fmt: skip
     with embedded_state(known) if state is None else named_state(state) as store:
         run = store.runs.open(_run_info(first, second, environment(env)))

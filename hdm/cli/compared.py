@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from hdm.api.comparing import accepted
 from hdm.cli.output import emit, say
 from hdm.config.located import LocatedDict, Problems
 from hdm.config.manifest_model import AcceptWords
 from hdm.config.validation import validate
 from hdm.errors import UsageError
+from hdm.planning.sync_links import accepted
 from hdm.proof.forms import Accepted
 from hdm.proof.result import UNSTEADY, Comparison, Level, RowDifference
 

@@ -13,12 +13,13 @@ import yaml
 
 from hdm.api import running
 from hdm.api.copying import DELTA, SNAP, Copy, copy
+from hdm.api.line_words import line_words
 from hdm.api.routes import Wishes
 from hdm.api.table_meta import table_meta
 from hdm.cli import logs
 from hdm.cli.ends import given, place_options
 from hdm.cli.options import LogLevel, max_wait_option
-from hdm.cli.output import in_a_line, say, say_lines
+from hdm.cli.output import in_a_line, say, say_lines, tell
 from hdm.cli.progress import Quiet, display_for
 from hdm.cli.run import bound_memory
 from hdm.cli.signals import STOPPED, stop_signals
@@ -145,7 +146,7 @@ def _carry_out(
         verb, given(source, "SOURCE"), given(target, "TARGET"), Wishes(**wishes), env=env, profiles=profiles
     )
     for note in made.notes:
-        say(f"hdm: {note}", err=True)
+        tell(note)
     if output:
         return _print(made, output, included, written)
     if log_level in (None, "info", "debug"):
@@ -155,7 +156,7 @@ def _carry_out(
     display = display_for(log_format, quiet=log_level == "error")
     if log_level == "warning" and log_format == "text":
         display = Quiet(quiet=False)
-    with stop_signals() as stop:
+    with stop_signals() as stop, line_words(made.ends, addresses=made.addresses):
         return _repeat(made, running.Wishes((), (), workers, max_wait, stop), display, repeat)
 
 

@@ -9,7 +9,7 @@ import click
 from hdm import api
 from hdm.cli.compared import as_row, pairs, rules, show, show_option
 from hdm.cli.options import json_option, log_option, with_logging
-from hdm.cli.output import say_json
+from hdm.cli.output import say_json, tell
 from hdm.proof.pairing import Wishes
 from hdm.proof.result import Level
 
@@ -63,7 +63,7 @@ def command_diff(
         level=Level(level), key=key or None, columns=pairs(mapped), exclude=exclude,
         accept=rules(accept), show=shown,
     )  # fmt: skip
-    found = api.diff(first, second, wishes, env=env, profiles=profiles, where=where)
+    found = api.diff(first, second, wishes, env=env, profiles=profiles, where=where, notes=tell)
     if as_json:
         say_json(as_row(found))
     else:

@@ -10,7 +10,7 @@ from hdm.api.asking import listing
 from hdm.cli import logs
 from hdm.cli.ends import given, place_options
 from hdm.cli.options import LogLevel, json_option
-from hdm.cli.output import emit
+from hdm.cli.output import emit, tell
 
 
 @click.command()
@@ -29,7 +29,7 @@ def command_ls(connection: str, env: str, profiles: str | None, as_json: bool, l
     Numbers of rows are the catalogue's own estimates, and empty where it has none.
     """
     logs.set_up("text", None, log_level)
-    found = listing(given(connection, "SOURCE"), env=env, profiles=profiles)
+    found = listing(given(connection, "SOURCE"), env=env, profiles=profiles, notes=tell)
     rows = [
         {"name": one.name, "kind": one.kind, "rows (estimate)": one.rows, "columns": one.columns}
         for one in found

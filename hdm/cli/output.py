@@ -116,6 +116,11 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(one_line(redact(text)), err=err)
 
 
+def tell(note: str) -> None:
+    """Print a line of which the user must know on standard error, without secrets."""
+    say(f"hdm: {note}", err=True)
+
+
 def say_lines(text: str, *, err: bool = False) -> None:
     """Print a text of several lines.
 

@@ -22,7 +22,8 @@ def command_plan(
     """Show what a run of MANIFEST would move now: links, tables, chunks, bytes, declared losses.
 
     Chunks that earlier runs have moved, as the state database records them, are not shown. Links that
-    load staged files of other links have no chunks before those links run.
+    load staged files of other links have no chunks before those links run. A table in mode sync is
+    compared with its target, and a note says how many rows would be inserted, changed and deleted.
     """
     found = api.open(manifest, env, profiles, site).plan()
     for said in found.notes:

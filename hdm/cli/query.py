@@ -19,7 +19,7 @@ from hdm.api.asking import query as ask
 from hdm.cli import logs
 from hdm.cli.ends import given, place_options
 from hdm.cli.options import LogLevel
-from hdm.cli.output import say, say_row
+from hdm.cli.output import say, say_row, tell
 from hdm.config.visible import one_line, visible_json
 from hdm.errors import UsageError
 
@@ -56,7 +56,8 @@ def command_query(
     if dry_run:
         say(text)
         return 0
-    with ask(given(connection, "SOURCE"), text, write=write, env=env, profiles=profiles) as answer:
+    end, words = given(connection, "SOURCE"), {"env": env, "profiles": profiles}
+    with ask(end, text, write=write, notes=tell, **words) as answer:
         if answer.changed is not None:
             count = f"{answer.changed:,} rows changed" if answer.changed >= 0 else "done"
             say(count, err=True)

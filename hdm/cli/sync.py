@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from hdm import api
-from hdm.api.applying import NO_DELETES, Applied
 from hdm.cli.compared import as_row, pairs, rules, show, show_option
 from hdm.cli.options import json_option, log_option, with_logging
-from hdm.cli.output import say, say_json
+from hdm.cli.output import say, say_json, tell
 from hdm.model import Change
+from hdm.proof.applying import NO_DELETES, Applied
 from hdm.proof.pairing import Wishes
 
 
@@ -77,7 +77,7 @@ def command_sync(
     wishes = Wishes(key=key or None, columns=pairs(mapped), exclude=exclude, accept=rules(accept), show=shown)
     done = api.sync(
         first, second, wishes, env=env, profiles=profiles, where=where, max_deletes=max_deletes,
-        dry_run=dry_run, state=state,
+        dry_run=dry_run, state=state, notes=tell,
     )  # fmt: skip
     if as_json:
         say_json({"run": done.run, **applied_row(done.applied)})

@@ -256,7 +256,8 @@ def _profile(
             raise
         place = spec.conf.value_at("env" if "env" in spec.conf else "connection")
         asked = f"{spec.conf.file}:{place.line}:{place.column}"
-        raise ProfileError(f"{error.message} (asked for at {asked})", hint=error.hint) from None
+        where = "" if asked.startswith(":") else f" (asked for at {asked})"
+        raise ProfileError(f"{error.message}{where}", hint=error.hint) from None
 
 
 def _placed(spec: ComponentSpec) -> LocatedDict:

@@ -165,8 +165,11 @@ class Link(_Words):
     name: str | None = Field(default=None, deprecated=NAME)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
     mode: Mode | None = None
-    """``append`` adds rows, ``replace`` puts them in the place of all others, ``merge`` goes by key. May
-    stand in the sink's conf; left out, ``append``."""
+    """``append`` adds rows, ``replace`` puts them in the place of all others, ``merge`` goes by key, ``sync``
+    compares and changes the rows that differ. May stand in the sink's conf; left out, ``append``."""
+    max_deletes: int | str | None = None
+    """In mode ``sync``, most rows that one run deletes from the target: a number, or a part such as ``1%``;
+    left out, none. If more would have to be, nothing is changed."""
     transform: str | None = None
     """One DuckDB ``SELECT ... FROM batch`` that maps and filters single rows; left out, rows go on as they
     are."""

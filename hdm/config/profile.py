@@ -61,6 +61,8 @@ class Profiles:
     entries: LocatedDict | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list, repr=False, compare=False)
     """A line on each deprecated key of the connections that were asked for."""
+    addresses: frozenset[str] = field(default=frozenset(), repr=False)
+    """Names of connections that an address on the command line gives, and no file."""
     _made: dict[tuple[str, type[BaseModel]], BaseModel] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -116,9 +118,10 @@ class Profiles:
         A value under a private key becomes a ``Secret``. An entry of a known name takes its place.
         """
         made = LocatedDict() if self.entries is None else self.entries.copy()
+        given = {*self.addresses, *entries}
         for name, entry in entries.items():
             made[name] = _hide(LocatedDict(entry), Place(), name, f"{self.env}.{name}")
-        return Profiles(self.path, self.env, made)
+        return Profiles(self.path, self.env, made, addresses=frozenset(given))
 
     def connection(self, name: str, model: type[P]) -> P:
         """Return one connection, validated as an instance of ``model``; the same object each time.
@@ -131,10 +134,12 @@ class Profiles:
         entry = self.entry(name)
         if SYSTEM not in getattr(model, "model_fields", {}):
             entry = entry.without(SYSTEM)
-        problems = Problems(str(self.path), ProfileError)
+        given = name in self.addresses
+        problems = Problems("" if given else str(self.path), ProfileError)
+        what = "the address" if given else f"connection '{name}'"
         self.notes.extend(deprecated.notes(model, entry, f"connection '{name}'"))
         data = _resolve(entry, model, problems, f"{self.env}.{name}")
-        made = validate(model, data, problems, what=f"connection '{name}'", private=True)
+        made = validate(model, data, problems, what=what, private=True)
         problems.raise_any()
         assert made is not None
         self._made[name, model] = made

@@ -187,7 +187,7 @@ class DummySink(Sink):
     """
 
     Config: ClassVar[type[BaseModel]] = _Nothing
-    modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
+    modes: ClassVar[frozenset[Mode]] = frozenset(one for one in Mode if not one.rules.compares)
 
     def dataset(self, table: Table) -> Dataset:
         """Return a dataset of namespace ``dummy`` with the name of the source's table."""

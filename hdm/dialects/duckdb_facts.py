@@ -9,6 +9,10 @@ from hdm.dialects.traits import Traits
 class DuckDBFacts(Facts):
     """What hdm knows about DuckDB 1.4 or later besides its SQL."""
 
+    relation_kind = """SELECT 'a view' FROM duckdb_views()
+        WHERE database_name = current_database() AND lower(schema_name) = lower({schema})
+        AND lower(view_name) = lower({table})"""
+    server_identity = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
     # https://duckdb.org/docs/sql/statements/create_table ; generated columns are virtual only
     traits = Traits(
         actions=frozenset({"RESTRICT"}), index_expression=True, identity="sequence",

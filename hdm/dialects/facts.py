@@ -49,6 +49,12 @@ class Facts:
     """Whether a table's path starts with the database, because schema and database are the same thing."""
     odbc: ClassVar[OdbcFacts] = OdbcFacts()
     jdbc: ClassVar[JdbcFacts] = JdbcFacts()
+    relation_kind: ClassVar[str | None] = None
+    """Query with ``{schema}`` and ``{table}`` that says what an object is if it is no table, such as
+    ``a view``; it gives no row, or NULL, for a table. None: the system is not asked."""
+    server_identity: ClassVar[str | None] = None
+    """Query for what tells a running server and database from all others, copies included, by whatever
+    address it is reached; a database file's path is taken for the file. None: the system is not asked."""
     read_only_session: ClassVar[tuple[str, ...]] = ()
     """Statements after which a session changes neither rows nor definitions; empty: the system has none."""
     read_only_transaction: ClassVar[str] = ""

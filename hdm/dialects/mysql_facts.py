@@ -36,6 +36,13 @@ class MySQLFacts(Facts):
 
     flavour_query = "SELECT VERSION()"
     catalog_queries = _CATALOG
+    relation_kind = (
+        "SELECT 'a view' FROM information_schema.views WHERE table_schema = {schema} AND table_name = {table}"
+    )
+    # https://mariadb.com/kb/en/information-schema-global_status-and-session_status-tables/
+    # MySQL keeps the uptime elsewhere: its servers are not told apart
+    server_identity = """SELECT @@hostname, @@port, @@datadir, @@server_id, UNIX_TIMESTAMP() - VARIABLE_VALUE
+        FROM information_schema.global_status WHERE VARIABLE_NAME = 'UPTIME'"""
     # https://mariadb.com/kb/en/create-table/ ; SET DEFAULT is refused by InnoDB
     traits: ClassVar[Traits | None] = Traits(
         schemas=True, actions=frozenset({"RESTRICT", "CASCADE", "SET NULL"}), identity="clause",

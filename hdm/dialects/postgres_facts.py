@@ -40,6 +40,12 @@ class PostgresFacts(Facts):
     """What hdm knows about PostgreSQL 12 or later besides its SQL."""
 
     catalog_queries = _CATALOG
+    relation_kind = """SELECT CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' END
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = {schema} AND c.relname = {table}"""
+    # https://www.postgresql.org/docs/current/functions-info.html ; a physical replica has the same identifier
+    server_identity = """SELECT system_identifier, EXTRACT(EPOCH FROM pg_postmaster_start_time())::text,
+        current_database() FROM pg_control_system()"""
     # https://www.postgresql.org/docs/current/sql-createtable.html
     traits = Traits(
         deferrable=True, index_partial=True, index_expression=True, index_include=True, materialized=True,

@@ -28,6 +28,9 @@ class SnowflakeFacts(Facts):
     """What hdm knows about Snowflake besides its SQL."""
 
     catalog_queries = _CATALOG
+    relation_kind = (
+        "SELECT 'a view' FROM information_schema.views WHERE table_schema = {schema} AND table_name = {table}"
+    )
     # https://docs.snowflake.com/en/sql-reference/constraints-overview
     traits = Traits(
         fk="declared", keys_enforced=False, check=False, index=False, generated=frozenset({"virtual"}),

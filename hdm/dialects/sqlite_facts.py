@@ -25,6 +25,9 @@ class SQLiteFacts(Facts):
     """What hdm knows about SQLite 3.24 or later besides its SQL."""
 
     catalog_queries = _CATALOG
+    relation_kind = """SELECT 'a view' FROM sqlite_master
+        WHERE type = 'view' AND {schema} = 'main' AND name = {table} COLLATE NOCASE"""
+    server_identity = "SELECT file FROM pragma_database_list WHERE name = 'main'"
     # https://sqlite.org/lang_createtable.html
     traits = Traits(
         schemas=False, deferrable=True, index_partial=True, index_expression=True, identity="autoincrement",

@@ -53,6 +53,13 @@ class SQLServerFacts(Facts):
     """What hdm knows about SQL Server 2016 or later, and Azure SQL, besides their SQL."""
 
     catalog_queries: ClassVar[CatalogueSql | None] = _CATALOG
+    relation_kind: ClassVar[str | None] = (
+        "SELECT 'a view' FROM information_schema.views WHERE table_schema = {schema} AND table_name = {table}"
+    )
+    server_identity: ClassVar[str | None] = (
+        "SELECT @@SERVERNAME, create_date, DB_NAME() FROM sys.databases WHERE name = 'tempdb'"
+    )
+    """tempdb is made anew whenever the server starts."""
     # https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql
     traits: ClassVar[Traits | None] = Traits(
         actions=frozenset({"CASCADE", "SET NULL", "SET DEFAULT"}), index_partial=True, index_include=True,

@@ -51,6 +51,77 @@ def one_predicate(text: str) -> str:
     return text
 
 
+_IN_CONDITIONS = frozenset(
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "null",
+        "like",
+        "ilike",
+        "glob",
+        "regexp",
+        "rlike",
+        "similar",
+        "between",
+        "escape",
+        "exists",
+        "any",
+        "all",
+        "some",
+        "true",
+        "false",
+        "unknown",
+        "case",
+        "when",
+        "then",
+        "else",
+        "end",
+        "cast",
+        "as",
+        "collate",
+        "distinct",
+        "from",
+        "select",
+        "where",
+        "date",
+        "time",
+        "timestamp",
+        "interval",
+        "at",
+        "zone",
+        "year",
+        "month",
+        "day",
+        "hour",
+        "minute",
+        "second",
+        "binary",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+    ]
+)
+
+
+def strangers(read: Sequence[Token], columns: Collection[str]) -> list[str]:
+    """Return the names in a condition that look like columns and are none of ``columns``, whatever the case.
+
+    Words of SQL, functions, and what stands before a point are left out.
+    """
+    known = {name.lower() for name in columns}
+    words = [one for one in read if one.kind not in ("space", "comment")]
+    after = [*(one.text for one in words[1:]), ""]
+    return [
+        one.text
+        for one, following in zip(words, after, strict=True)
+        if one.kind in ("word", "name") and following not in ("(", ".")
+        and one.folded not in known and one.folded not in _IN_CONDITIONS
+    ]  # fmt: skip
+
+
 _CHANGING = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
 DENIED = "grant what is missing: hdm doctor names each right, with the statement that gives it"
 """The hint where a server denies the profile's user a right."""

@@ -29,6 +29,10 @@ class ModeRules:
     """Rows are only added: a row that is loaded twice is stored twice, a changed row beside its old version.
     """
 
+    compares: bool = False
+    """An epoch is one comparison of source and target, and changes the rows that differ by their keys; the
+    rows that only the target has are deleted."""
+
     def followers_epoch(self, epoch: int) -> int:
         """Return the epoch number of chunks that a job makes of published chunks in its epoch ``epoch``.
 
@@ -39,11 +43,13 @@ class ModeRules:
 
 
 class Mode(StrEnum):
-    """How a job changes the target's rows: append to them, replace them all, or merge into them by key."""
+    """How a job changes the target's rows: append to them, replace them all, merge into them by key, or sync
+    them: change those that differ."""
 
     APPEND = "append"
     REPLACE = "replace"
     MERGE = "merge"
+    SYNC = "sync"
 
     @property
     def rules(self) -> ModeRules:
@@ -57,6 +63,7 @@ _RULES = {
         reads_everything=True, keeps_watermark=False, plans_by_content=False, swaps_at_end=True
     ),
     Mode.MERGE: ModeRules(merges_by_key=True),
+    Mode.SYNC: ModeRules(reads_everything=True, keeps_watermark=False, plans_by_content=False, compares=True),
 }
 READ_EVERYTHING = tuple(mode.value for mode in Mode if mode.rules.reads_everything)
 """Names of the modes whose epochs read the whole table, for queries of the state."""

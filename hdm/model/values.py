@@ -358,6 +358,8 @@ class LinkSpec:
     validate: Mapping[str, Any] = field(default_factory=dict)
     """How the target is compared with the source, as the manifest's ``validate:`` says; empty if it does
     not."""
+    max_deletes: str = "0"
+    """In mode sync, how many rows may be deleted: a number, or a part of the target's rows such as ``1%``."""
     quarantine: ComponentSpec | None = None
     """The file sink into whose store rows are set aside; None if none are."""
     one_of_many: bool = False

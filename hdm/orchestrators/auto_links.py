@@ -148,6 +148,7 @@ def make_link(
         limits=template.limits.model_dump(exclude_none=True) if template.limits else {},
         union=template.union if isinstance(template.union, bool) else tuple(template.union),
         validate=validate_words(template),
+        max_deletes=str(0 if template.max_deletes is None else template.max_deletes),
         one_of_many=True,
     )
 

@@ -12,6 +12,7 @@ from hdm import failpoints
 from hdm.model import Chunk, Mode, Table, Window
 from hdm.planning.job_lifecycle import note, plan_warnings
 from hdm.planning.recovery import Recovered
+from hdm.planning.sync_links import one_chunk
 from hdm.planning.windows import reading_of, unread, window_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def cut_epoch(
     ``whole``: read all rows, whatever the watermark. ``merged``: all links that load the staged rows merge
     them.
     """
+    if mode.rules.compares:
+        return Cut(link.source.window(), [one_chunk(pipeline_key, table, epoch)])
     window = window_of(pipeline_key, mode, link, state, table, merged=merged)
     if whole:
         window = replace(link.source.window(), again=True)
@@ -65,8 +68,8 @@ def plan_root(
     """
     job, held = taken.job, ExitStack()
     try:
-        token = held.enter_context(link.source.snapshot())
         table, mode = job.info.source, job.info.mode
+        token = None if mode.rules.compares else held.enter_context(link.source.snapshot())
         failpoints.point("R3")
         words = {"empty": empty, "whole": whole, "merged": merged}
         cut = cut_epoch(state, job.pipeline_key, mode, job.epoch, table, link, token, **words)

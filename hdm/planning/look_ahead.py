@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hdm.errors import HdmError, Recovery
+from hdm.errors import HdmError, Recovery, UsageError
 from hdm.model import Chunk, LinkSpec
 from hdm.planning import presence
 from hdm.planning.epoch_plan import cut_epoch
@@ -24,7 +24,8 @@ from hdm.planning.job_lifecycle import (
     waits_for_chain,
 )
 from hdm.planning.preflight import Pipeline
-from hdm.planning.whole import READ_ANEW, begins_anew
+from hdm.planning.sync_links import forecast, one_chunk
+from hdm.planning.whole import COMPARED_ANEW, READ_ANEW, begins_anew
 from hdm.planning.windows import feeds_merges, is_complete
 from hdm.state.records import OPEN_JOB, UNFINISHED
 
@@ -90,7 +91,8 @@ def _look(
     feeds = any(newest.link_key in spec.upstream for spec in specs.values())
     if begins_anew(state, newest, feeds=feeds):
         found = _cut(state, one, link, specs, newest.epoch + 1)
-        return Outlook(found.chunks, notes=(READ_ANEW, *found.notes))
+        why = COMPARED_ANEW if one.link.mode.rules.compares else READ_ANEW
+        return replace(found, notes=(why, *found.notes))
     counts = state.jobs.counts(newest.job_id)
     left = sum(counts.get(status, 0) for status in UNFINISHED)
     if one.source.cursor and is_merged(one, specs):
@@ -116,6 +118,15 @@ def _is_gone(
     return None
 
 
+def _compared(one: Pipeline, link: DataLink, epoch: int) -> Outlook:
+    """Return what a sync of a table and its target would do, by comparing them now."""
+    try:
+        said, stopped = forecast(link, one.source)
+    except UsageError as error:  # the run would make the chunk dead, and go on with other tables
+        said, stopped = (), error.in_one_line
+    return Outlook((one_chunk(one.pipeline_key, one.source, epoch),), notes=said, refused=stopped)
+
+
 def _cut(
     state: StateManager | None,
     one: Pipeline,
@@ -132,6 +143,8 @@ def _cut(
             return Outlook(notes=(READ_ONCE,))
         if link.source.is_empty(table):
             return Outlook()
+    if mode.rules.compares:
+        return _compared(one, link, epoch)
     with link.source.snapshot() as token:
         merged = feeds_merges(one.link.key, specs)
         cut = cut_epoch(state, key, mode, epoch, table, link, token, whole=whole, merged=merged)

@@ -15,6 +15,7 @@ from hdm.config.manifest_model import Link, Template, ValidateWords
 from hdm.config.templates import Filled, fill, find_holes
 from hdm.model import ComponentSpec, LinkSpec, Mode, digest
 from hdm.planning.manifest import Manifest, spec_of
+from hdm.planning.sync_links import refuse_link
 
 Scenarios = Sequence[Mapping[str, Any]]
 
@@ -75,6 +76,7 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
             _refuse_holes(link, problems)
         elif link.batch_definition is None and discover is None:
             still_open.append(link)
+            refuse_link(link, link.source.name, (), Place(*spec_of(link.source).place), problems)
         else:
             drafts += _expand(stage, link, discover, problems, notes)
     links = _chain(drafts, manifest.env, problems)
@@ -178,6 +180,7 @@ def _chain(drafts: Sequence[_Draft], env: str, problems: Problems) -> tuple[Link
         keys[key] = draft
         upstream = tuple(k for stage, k in sinks.get(draft.source.name, ()) if stage < draft.stage)
         _refuse_mixed(draft, [keys[k] for k in upstream], problems)
+        refuse_link(draft.link, draft.source.name, [keys[k].link for k in upstream], _place(draft), problems)
         _refuse_own_policy(draft, [keys[k] for k in upstream], problems)
         specs.append(_spec(draft, key, upstream))
         sinks.setdefault(draft.sink.name, []).append((draft.stage, key))
@@ -261,5 +264,6 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
         union=link.union if isinstance(link.union, bool) else tuple(link.union),
         validate=validate_words(link),
+        max_deletes=str(0 if link.max_deletes is None else link.max_deletes),
         one_of_many=isinstance(link, Template),
     )

@@ -21,7 +21,7 @@ from hdm.planning.other_sites import OtherSites
 from hdm.planning.pipeline_run import FAILED, SUCCESS, Phase, PipelineRun
 from hdm.planning.preflight import Pipeline, pipeline_of
 from hdm.planning.tries import attempt
-from hdm.planning.whole import missing
+from hdm.planning.whole import deleted, missing
 from hdm.planning.windows import progress
 from hdm.sql.sessions import kept
 from hdm.state.records import UNFINISHED
@@ -282,6 +282,7 @@ class Planner:
             if not mine:
                 return
             self.notes.extend(missing(self.state, job))
+            self.notes.extend(deleted(self.state, job))
             ended = close(self.state, job, link, swap=not run.is_exhausted, feeds=self.feeds(job))
             run.close(ended)
             note(job, surplus(self.state, job, link, ended), self.notes, self.differing)

@@ -21,6 +21,7 @@ from hdm.errors import (
 )
 from hdm.model import ComponentSpec, Dataset, FileNames, LinkSpec, Origin, Table, digest
 from hdm.planning.shared_targets import refuse_shared_targets
+from hdm.planning.sync_links import refuse_sync
 from hdm.planning.unanswered import Asking
 from hdm.sql.sessions import kept
 
@@ -84,6 +85,8 @@ def pipeline_of(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = (
                 hint="write another table_name, or another connection, for the sink",
             )
         sink.accepts(outgoing, spec.mode)
+        if spec.mode.rules.compares:
+            refuse_sync(link, table, outgoing, target)
         key = pipeline_key(spec, table.dataset)
         names = sink.file_names(outgoing, key, spec.mode)
         if not isinstance(names, FileNames | None):

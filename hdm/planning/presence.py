@@ -34,8 +34,8 @@ def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str,
     they are loaded.
     """
     feeds = any(one.link.key in spec.upstream for spec in specs.values())
-    if feeds and link.sink.publishes_files:
-        return False
+    if (feeds and link.sink.publishes_files) or one.link.mode.rules.compares:
+        return False  # a sync compares the rows themselves
     epoch = None
     if one.link.mode.rules.swaps_at_end:
         epoch = state.reports.open_epoch(one.pipeline_key)
@@ -80,7 +80,8 @@ def still_there(state: StateManager, job: Job, link: DataLink, *, feeds: bool) -
     if feeds and link.sink.publishes_files:
         return
     one = as_pipeline(job, link)
-    epoch = job.epoch if job.info.mode.rules.swaps_at_end else None
+    rules = job.info.mode.rules
+    epoch = job.epoch if rules.swaps_at_end or rules.compares else None
     known = state.reports.committed(one.pipeline_key, epoch)
     held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
     if held is not None:
@@ -140,6 +141,8 @@ def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Ch
     Raises ``PermanentError`` if rows would be doubled, or if it is not clear which are lost.
     """
     epoch, merges = None, one.link.mode.rules.merges_by_key
+    if one.link.mode.rules.compares:
+        return [], 0, set()
     if one.link.mode.rules.swaps_at_end:
         epoch = state.reports.open_epoch(one.pipeline_key)
         if epoch is None or not one.upstream_keys:

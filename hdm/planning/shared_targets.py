@@ -36,6 +36,9 @@ def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pip
         for other in others:
             if not (first.link.union and other.link.union):
                 raise _refusal(first, other, "", _TOLD_APART)
+            if first.link.mode.rules.compares or other.link.mode.rules.compares:
+                hint = "write mode: merge on both links, or table_name: on one of the sinks"
+                raise _refusal(first, other, ": mode sync would delete the rows of the other one", hint)
             if first.link.mode.rules.swaps_at_end or other.link.mode.rules.swaps_at_end:
                 hint = "write mode: append or merge on both links, or table_name: on one of the sinks"
                 raise _refusal(first, other, ": mode replace keeps the rows of the last one only", hint)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 READ_ANEW = "it changed while it was read last: read anew"
+COMPARED_ANEW = "its last sync did not reach its end: compared anew"
 
 
 def missing(state: StateManager, job: Job) -> Iterator[str]:
@@ -35,6 +36,13 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
     )
 
 
+def deleted(state: StateManager, job: Job) -> Iterator[str]:
+    """Yield a note if a job in mode sync has deleted rows of its target; otherwise nothing."""
+    count = state.reports.filtered(job.job_id) if job.info.mode.rules.compares else 0
+    if count:
+        yield f"{job.info.source.dataset.name}: {count:,} rows that its source has not were deleted"
+
+
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
     """Give up an unfinished reading that can never be complete; return True if it was given up.
 
@@ -45,7 +53,8 @@ def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) 
         return False
     given_up = state.jobs.give_up(job, short=_is_short(state, job))
     if given_up:
-        notes.append(f"{job.info.source.dataset.name}: {READ_ANEW}")
+        why = COMPARED_ANEW if job.info.mode.rules.compares else READ_ANEW
+        notes.append(f"{job.info.source.dataset.name}: {why}")
     return given_up
 
 
@@ -62,5 +71,7 @@ def _may_begin_anew(job: Job, *, feeds: bool) -> bool:
 
 
 def _is_short(state: StateManager, job: Job) -> bool:
+    if job.info.mode.rules.compares:  # what is left of a sync is found by comparing again
+        return bool(state.jobs.counts(job.job_id).get("dead"))
     found = state.reports.row_count(job.job_id)
     return found.held and found.counted is not None and found.counted != found.read

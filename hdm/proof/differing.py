@@ -234,7 +234,7 @@ def unusable(names: Sequence[str], why: str) -> UsageError:
     """Return the error for a key that does not tell the rows of a table apart."""
     return UsageError(
         f"the key ({', '.join(names)}) {why}, so that rows cannot be changed by it",
-        hint="write --key for each column of a key that is unique and never NULL in both tables",
+        hint="name a key that is unique and never NULL in both tables: --key, or key: in the manifest",
     )
 
 

@@ -24,6 +24,7 @@ from hdm.sql.sink import SqlSink
 
 if TYPE_CHECKING:
     from hdm.files.sink import FileSink
+    from hdm.proof.side import Side
     from hdm.state import Lease, StateManager
     from hdm.state.records import CheckResult
 
@@ -112,6 +113,17 @@ class DataLink:
         must_apply(made, self.sink, table, self.quarantine)
         return made
 
+    @final
+    def side(self, table: Table, moved: str | None = None) -> Side:
+        """Return the rows that the link gives its sink of a source table, ready to be compared.
+
+        ``moved`` is the watermark up to which they were moved; None: all rows.
+        """
+        from hdm.proof.side import side_of
+        from hdm.runtime.syncing import through
+
+        return through(self, side_of(self.source, table, moved=moved))
+
     @property
     def passes_files(self) -> bool:
         """True if staged files may be copied as bytes, because nothing in the link looks at their rows.
@@ -158,6 +170,10 @@ class DataLink:
         return Published(receipt, rows, self._found.pop(lease.chunk_id, ()))
 
     def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
+        if lease.job.info.mode.rules.compares:
+            from hdm.runtime.syncing import sync_chunk
+
+            return sync_chunk(self, lease, table, attempt, state)
         mode, store = lease.job.info.mode, self.quarantine.store if self.quarantine is not None else None
         sieve = Sieve(lambda: self.checks(table), store, table, lease.chunk, attempt.number)
         payload = self._read(lease, table, attempt, state, sieve)

@@ -17,6 +17,7 @@ from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
 from hdm.sql.profile import SqlProfile as SqlProfile  # noqa: PLC0414 -- others import it from here
 from hdm.sql.refill import Referring, grouped, refill
 from hdm.sql.rights import Rights
+from hdm.sql.whereabouts import no_table
 
 
 class Database(Rights):
@@ -308,7 +309,8 @@ class Database(Rights):
 
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
         """Return reasons why a table's rows cannot be replaced, such as a policy that hides rows."""
-        return []
+        kind = no_table(self, connection, path)
+        return [f"it is {kind}"] if kind else []
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
         """Replace the rows of the existing table ``held`` by those of table ``new``; see ``hdm.sql.refill``.

@@ -53,7 +53,7 @@ class KnowsLoads(BehindDatabase):
         if not self.database.is_there():
             return NO_LEDGER
         target = self.target(table)
-        looks = None if self.config.others_delete else mode
+        looks = None if self.config.others_delete or mode.rules.compares else mode
         return held_by(self.database, self._ledger(target), target, job_key, looks)
 
     def newest_epoch(self, table: Table, job_key: str) -> int:

@@ -72,6 +72,31 @@ class Patch:
     def _ledger(self) -> Ledger:
         return Ledger(self.sink.database, self.target.path[:-1])
 
+    def conclude(self, chunk: Chunk, attempt: Attempt, receipt: Receipt) -> Receipt:
+        """Put a chunk that is one whole sync into the ledger, and return its receipt.
+
+        If the ledger has it already, its receipt is returned, ``adopted``.
+        """
+        ledger, database = self._ledger, self.sink.database
+        connection = database.connect(f"hdm:{chunk.chunk_id[:12]}:{attempt.number}", write=True)
+        try:
+            database.begin(connection, write=True)
+            if ledger.claim(connection, chunk, attempt):
+                ledger.fill(connection, receipt)
+                attempt.check()
+                failpoints.point("Y7")
+                database.commit(connection)
+                failpoints.point("Y8")
+                return receipt
+            database.rollback(connection)
+            database.begin(connection)
+            held = ledger.find(connection, chunk.chunk_id)
+        finally:
+            connection.close()
+        if held is None:
+            raise self._overtaken()
+        return replace(held, attempt=attempt.number, adopted=True)
+
     def apply(
         self, change: Change, rows: pa.RecordBatch, chunk: Chunk, attempt: Attempt, fault: Fault
     ) -> None:

@@ -25,6 +25,7 @@ from hdm.sql.sessions import looking
 from hdm.sql.swap import swap_chunk, swap_once
 from hdm.sql.table_name import name_parts
 from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_there
+from hdm.sql.whereabouts import no_table
 
 
 class SqlSink(KnowsLoads, Sink):
@@ -100,7 +101,8 @@ class SqlSink(KnowsLoads, Sink):
         """
         target = self.target(table)
         must_have_key(target, mode)
-        if self.config.create and (not mode.rules.swaps_at_end or not self.database.is_there()):
+        looks = mode.rules.swaps_at_end or mode.rules.compares
+        if self.config.create and not (looks and self.database.is_there()):
             return
         if not self.database.is_there():
             raise not_there(target)
@@ -109,6 +111,14 @@ class SqlSink(KnowsLoads, Sink):
             wrong = []
             if existing is not None and mode.rules.swaps_at_end:
                 wrong = self.database.unreplaceable(connection, existing.path)
+            kind = None
+            if existing is not None and mode.rules.compares:
+                kind = no_table(self.database, connection, existing.path)
+        if kind is not None:
+            raise UsageError(
+                f"{target.dataset.name} is {kind}, and mode {mode} changes rows of tables only",
+                hint="name the table that has the rows",
+            )
         if wrong:
             raise UsageError(
                 f"{target.dataset.name} cannot be replaced: {'; '.join(wrong)}",

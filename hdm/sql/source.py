@@ -18,7 +18,7 @@ from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.dialects.native_type import is_type
 from hdm.dialects.types import SECONDS
-from hdm.dialects.user_input import one_query
+from hdm.dialects.user_input import one_query, strangers
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import blame, granted
@@ -180,9 +180,12 @@ class SqlSource(BehindDatabase, Source):
                 origin = self._origin(table)
                 self.database.run(connection, f"SELECT 1 FROM {origin} WHERE {self._filter} AND 1 = 0")
         except PermanentError as error:
+            names = [column.name for column in table.columns]
+            wrong = strangers(self.dialect.tokens(self._filter), names)
+            lacks = f"it has no column {', '.join(wrong)}: " if wrong else ""
             raise UsageError(
-                f"{table.dataset.name}: the database refuses where: {first_line(error)}",
-                hint="write a condition over the table's columns, as in SQL's WHERE",
+                f"{table.dataset.name}: {lacks}the database refuses where: {first_line(error)}",
+                hint=f"write a condition, as in SQL's WHERE, over the columns {', '.join(names[:20])}",
             ) from None
 
     def _described(self, connection: Any) -> Table:

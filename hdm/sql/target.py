@@ -42,7 +42,7 @@ class SqlSinkConfig(Settings):
     database: str | None = Field(None, deprecated=DATABASE)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
     mode: Mode | None = None
-    """``append``, ``replace`` or ``merge``, as on the link, where it may stand instead; left out,
+    """``append``, ``replace``, ``merge`` or ``sync``, as on the link, where it may stand instead; left out,
     ``append``."""
     key: list[str] | None = None
     """Names the target's columns by which rows are merged; left out, the source's key."""
@@ -220,19 +220,20 @@ class TargetMapping:
             if fold(column.name) not in wanted and not filled:
                 wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
         if wrong:
-            cased = any(self._but_so(column.name, existing) for column in target.columns)
+            lacking = [column.name for column in target.columns if fold(column.name) not in held]
+            cased = any(self._but_so(name, existing) for name in lacking)
             way = "write identifiers: lower or upper on the sink, as the table spells them" if cased else ""
             raise SchemaDrift(
                 f"{target.dataset.name} cannot take the source's rows:{listed(wrong)}",
-                hint=way or "alter the table, or write to another with table_name",
+                hint=way or "alter the table, or name another one",
             )
 
 
 def must_have_key(target: Table, mode: Mode) -> None:
-    """Raise ``UsageError`` if the mode is ``merge`` and the target has no key."""
-    if mode.rules.merges_by_key and not target.key:
+    """Raise ``UsageError`` if the mode goes by a key and the target has none."""
+    if (mode.rules.merges_by_key or mode.rules.compares) and not target.key:
         raise UsageError(
-            f"{target.dataset.name}: mode merge needs a key, and the source declares none",
+            f"{target.dataset.name}: mode {mode} needs a key, and the source declares none",
             hint="write key: [column, ...] in the sink's conf",
         )
 

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import re
+import runpy
 import shlex
 import stat
 import subprocess
@@ -251,7 +252,7 @@ def test_each_tampering_is_found_by_both_verifiers(
     ours, theirs = judged(made, verifier, tamper(document, made), approved=approved)
     assert (ours.code, "WRONG: " in ours.out) == (1, True), ours.said
     assert theirs.code == 1, theirs.said
-    assert "WRONG: " in theirs.err, theirs.said
+    assert "INVALID: " in theirs.err, theirs.said
 
 
 def test_without_a_key_it_is_not_said_who_signed(made: Place) -> None:
@@ -306,6 +307,36 @@ def test_approvals_of_another_form_are_wrong_in_words(made: Place, approvals: An
     file.write_text(json.dumps({**whole(made, "c.json"), "approvals": approvals}))
     done = plain(made, "--check", str(file))
     assert (done.code, "WRONG: an approval: " in done.out, done.err) == (1, True, ""), done.said
+
+
+MALFORMED: tuple[dict[str, Any], ...] = (
+    {"approvals": 5}, {"approvals": [5]}, {"approvals": [{}]}, {"approvals": [{"payload": 1}]},
+    {"approvals": None}, {"signatures": None}, {"signatures": []}, {"signatures": [{"sig": "!"}]},
+    {"signatures": [{"sig": 7}]}, {"signatures": "x"}, {"signatures": {"sig": "AAAA"}}, {"payload": None},
+    {"payload": "AAAA"}, {"payload": base64.b64encode(b"[" * 200_000).decode()}, {"chunks": None},
+    {"chunks": {}}, {"chunks": [5]}, {"chunks": [{}]}, {"chunks": ["x"]}, {"chunks": 7},
+)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_what_has_another_form_is_invalid_to_the_stranger_in_a_line(
+    made: Place, verifier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, key_file = made.folder / "malformed.json", str(made.folder / "signer.pub")
+    texts = [json.dumps({**whole(made, "c.json"), **one}) for one in MALFORMED]
+    calls = [[str(file), key_file]] * len(texts) + [
+        [str(file), str(file)],
+        [str(file)],
+        [],
+        ["none", key_file],
+    ]
+    texts += [json.dumps(one) for one in (whole(made, "c.json"),) * 4]
+    for text, call in zip((*texts, "{", "[]", ""), (*calls, *calls[:3]), strict=True):
+        file.write_text(text)
+        monkeypatch.setattr(sys, "argv", ["verify.py", *call])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(verifier), run_name="__main__")
+        assert str(ended.value.code).startswith("INVALID: "), (text[:200], call)
 
 
 def test_a_file_that_is_nested_too_deep_or_says_a_thing_twice_is_refused(made: Place) -> None:

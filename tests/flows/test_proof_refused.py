@@ -83,6 +83,7 @@ def test_no_table_is_no_proof(tmp_path: Path) -> None:
 
 def test_a_condition_is_told_with_the_result(tmp_path: Path) -> None:
     place = shop(tmp_path, orders=20)
-    names = ("sqlite:src.orders", "sqlite:src.orders", "--where", "id < 5")
+    place.sql("CREATE TABLE same AS SELECT * FROM orders")
+    names = ("sqlite:src.orders", "sqlite:src.same", "--where", "id < 5")
     done = run(["diff", *names, "-e", "dev", "--profiles", str(tmp_path / "p.yml")], place.env)
     assert done.code == 0 and "note: compared: rows where id < 5" in done.out, done.said

@@ -11,7 +11,7 @@ import pytest
 
 import hdm.api
 from hdm import failpoints
-from hdm.api import applying
+from hdm.proof import applying
 from tests.flows.kit import Done, Place, direct, on_sqlite, only, run, shop
 from tests.flows.test_proof import DAMAGE, NAN, Target, facts, target
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.kit import Done, Place, run, shop
+from tests.flows.kit import Done, Place, direct, only, run, shop
 from tests.flows.test_proof import Target
 from tests.servers import sqlserver
 
@@ -213,3 +213,33 @@ def test_through_the_stand_in_for_sql_server(fresh_sqlserver: Callable[[], Any],
     done = made.sync("--max-deletes", "1")
     assert done.code == 0 and "done: 48 new, 1 changed, 1 deleted" in done.out, done.said
     assert made.rows() == sorted(rows, key=repr)
+
+
+@LONG
+@pytest.mark.parametrize("kind", ["sqlserver", "postgres", "mysql", "sqlite"])
+def test_a_link_in_mode_sync_by_odbc(
+    request: pytest.FixtureRequest, odbc_drivers: None, tmp_path: Path, kind: str
+) -> None:
+    driver = {"postgres": "PostgreSQL Unicode", "mysql": "MariaDB Unicode", "sqlite": "SQLite3"}.get(kind)
+    system = "ODBC" if driver else "SQLServer"
+    if kind == "sqlite":
+        profile: dict[str, Any] = {"database": str(tmp_path / "odbc.db")}
+        (tmp_path / "odbc.db").touch()
+    else:
+        fixture = {"postgres": "fresh_postgres", "mysql": "fresh_mariadb"}.get(kind, "fresh_sqlserver")
+        profile = dict(request.getfixturevalue(fixture)().profile)
+    own = {"dialect": kind, "driver": driver} if driver else {"driver": sqlserver.microsoft_driver()}
+    made = Server(system, {**own, **profile}, "t")
+    made.place = shop(tmp_path, orders=1)
+    made.place.profiles["dst"] = made.profile
+    made.place.sql("CREATE TABLE t (id INTEGER PRIMARY KEY, x VARCHAR(20))")
+    made.place.sql("INSERT INTO t VALUES (?, ?)", [(n, f"n {n}") for n in range(50)])
+    link = direct(made.place, "t", f"{system}Sink")
+    only(made.place, {**link, "mode": "sync", "max_deletes": 1})
+    assert made.place.hdm("run").code == 0
+    made.run("UPDATE t SET x = 'other' WHERE id = 3", "DELETE FROM t WHERE id = 4")
+    made.run("INSERT INTO t VALUES (99, 'x')")
+    done = made.place.hdm("run")
+    assert done.code == 0 and "1 rows that its source has not were deleted" in done.err, done.said
+    assert made.rows() == sorted(made.place.source_rows("t"), key=repr)
+    assert made.place.hdm("validate").code == 0

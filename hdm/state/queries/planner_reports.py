@@ -227,6 +227,13 @@ class PlannerReports:
 
         return self._base.db.read(work)
 
+    def filtered(self, job_id: str) -> int:
+        """Return how many rows the job's committed chunks left out; in mode sync, how many they deleted."""
+        query = select(func.coalesce(func.sum(chunk.c.rows_filtered), 0)).where(
+            chunk.c.job_id == job_id, among(chunk.c.status, (COMMITTED, VERIFIED))
+        )
+        return int(self._base.db.read(lambda conn: conn.execute(query).scalar()) or 0)
+
     def last_reading(self, pipeline_key: str) -> Reading | None:
         """Return what a pipeline's newest planned and ended epoch found and read.
 

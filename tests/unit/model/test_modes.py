@@ -25,6 +25,7 @@ def test_what_each_mode_means():
         Mode.APPEND: {*carries_on, "only_adds"},
         Mode.MERGE: {*carries_on, "merges_by_key"},
         Mode.REPLACE: {"reads_everything", "swaps_at_end"},
+        Mode.SYNC: {"reads_everything", "compares"},
     }
 
 
@@ -33,6 +34,7 @@ def test_chunks_made_of_published_ones_are_of_one_epoch_unless_epochs_stand_apar
         Mode.APPEND: 1,
         Mode.MERGE: 1,
         Mode.REPLACE: 3,
+        Mode.SYNC: 3,
     }
 
 

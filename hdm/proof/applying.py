@@ -91,13 +91,11 @@ def _counts(one: Comparison) -> dict[str, int]:
     }
 
 
-def allowed(text: str, rows: int) -> int:
+def allowed(text: str, rows: int, word: str = "--max-deletes") -> int:
     """Return how many deletes ``N`` or ``N%`` (of ``rows``) allows; raise ``UsageError`` for another form."""
     found = re.fullmatch(r"(\d+)(?:\.(\d+))?(%?)", text.strip())
     if not found or (found[2] and not found[3]) or (found[3] and float(text.strip()[:-1]) > 100):
-        raise UsageError(
-            f"--max-deletes {text!r} is no limit", hint="write a number of rows, or a part such as 1%"
-        )
+        raise UsageError(f"{word} {text!r} is no limit", hint="write a number of rows, or a part such as 1%")
     return int(found[1]) if not found[3] else int(rows * float(text.strip()[:-1]) / 100)
 
 
@@ -118,6 +116,12 @@ class Task:
     job_key: str
     alive: Side
     max_deletes: str = NO_DELETES
+    deleted: int = 0
+    """Rows that earlier attempts have deleted, which count towards ``max_deletes``."""
+    mark: Condition | None = None
+    """Stands in the ledger with each transaction, so that they are found again."""
+    limit_word: str = "--max-deletes"
+    """How the user writes ``max_deletes``, for errors."""
     attempt: Attempt = field(default_factory=lambda: Attempt(1))
     clock: Callable[[], str] = lambda: ""
     """Returns the state database's time."""
@@ -139,7 +143,7 @@ def checked(a: Table, b: Table, wishes: Wishes) -> Paired:
         raise UsageError(
             f"neither {a.dataset.name} nor {b.dataset.name} has a primary key, so that no row can be changed "
             "by it",
-            hint="write --key for each column of a key that is unique and never NULL in both tables",
+            hint="name a key that is unique and never NULL in both tables: --key, or key: in the manifest",
         )
     for number, pair in enumerate(plan.pairs):
         _refuse_rules(pair, is_key=number in plan.keys)
@@ -161,7 +165,7 @@ def _refuse_rules(pair: Pair, *, is_key: bool) -> None:
     if is_key and pair.b.generated:
         raise UsageError(
             f"{pair.b.name} is part of the key, and the second table generates it",
-            hint="write --key with columns that can be written",
+            hint="name a key of columns that can be written: --key, or key: in the manifest",
         )
 
 
@@ -221,9 +225,9 @@ def make_equal(task: Task) -> Applied:
         if not (found.missing or found.extra or found.changed):
             return Applied(first, found, done, kept, chunks, until=until)
         keep.refuse_unusable(task.a, task.b)
-        limit = allowed(task.max_deletes, first.rows_b) - done[Change.DELETED]
+        limit = allowed(task.max_deletes, first.rows_b + task.deleted) - task.deleted - done[Change.DELETED]
         if found.extra > limit:
-            stopped = _too_many(found.extra, first, task.max_deletes)
+            stopped = _too_many(found.extra, first, task.max_deletes, task.limit_word)
             return Applied(first, found if chunks else None, done, kept, chunks, stopped, until=until)
         work = _Changing(task, keep, limit, chunks)
         failpoints.point("Y0")
@@ -238,7 +242,9 @@ def make_equal(task: Task) -> Applied:
             return Applied(first, last, done, kept, chunks, refused=work.refused, until=until)
 
 
-def foreseen(a: Side, b: Side, wishes: Wishes, max_deletes: str) -> Applied:
+def foreseen(
+    a: Side, b: Side, wishes: Wishes, max_deletes: str, limit_word: str = "--max-deletes"
+) -> Applied:
     """Compare two tables as ``make_equal`` would; return what it would find, and why it would stop.
 
     Raises what it would raise before the first change. Changes nothing.
@@ -249,15 +255,15 @@ def foreseen(a: Side, b: Side, wishes: Wishes, max_deletes: str) -> Applied:
     if found.missing or found.extra or found.changed:
         keep.refuse_unusable(a, b)
         if found.extra > allowed(max_deletes, found.rows_b):
-            stopped = _too_many(found.extra, found, max_deletes)
+            stopped = _too_many(found.extra, found, max_deletes, limit_word)
     return Applied(found, None, {}, stopped=stopped)
 
 
-def _too_many(extra: int, first: Comparison, max_deletes: str) -> str:
+def _too_many(extra: int, first: Comparison, max_deletes: str, word: str) -> str:
     share = f" ({100 * extra / first.rows_b:.1f} % of its rows)" if first.rows_b else ""
     return (
-        f"{extra:,} rows would be deleted from the second table{share}, and --max-deletes {max_deletes} "
-        f"allows fewer; look at them first, then write --max-deletes {extra}"
+        f"{extra:,} rows would be deleted from the second table{share}, and {word} {max_deletes} "
+        f"allows fewer; look at them first, then write {word} {extra}"
     )
 
 
@@ -347,7 +353,8 @@ class _Changing:
             raise RejectedRows("more rows would be deleted than --max-deletes allows")
         task, target = self.task, self.task.patch.target
         name = Chunk(
-            task.job_key, _of(target, change), self.number, (Condition("@sync", "=", str(self.number)),),
+            task.job_key, _of(target, change), self.number,
+            (Condition("@sync", "=", str(self.number)), *filter(None, (task.mark,))),
             schema_sha=target.schema_sha, epoch=self.epoch,
         )  # fmt: skip
         self.number += 1
