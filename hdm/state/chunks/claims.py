@@ -44,10 +44,14 @@ _LOOK_AGAIN = 1.0
 _READY = or_(chunk.c.not_before.is_(None), chunk.c.not_before <= clock.now)
 _EXPIRED = chunk.c.lease_expires_at <= clock.now
 _IN_RUN = (
-    exists().where(run_job.c.run_id == bindparam("run"), run_job.c.job_id == job.c.job_id).correlate(job)
+    select(run_job.c.job_id)
+    .where(run_job.c.run_id == bindparam("run"), run_job.c.job_id == job.c.job_id)
+    .correlate(job)
+    .scalar_subquery()
+    .is_not(None)
 )
-"""Whether a job belongs to the run; not a join, since the few open jobs must be found first, by their status:
-a run may have thousands of closed ones."""
+"""Whether a job belongs to the run. Neither a join nor EXISTS, which databases would turn round: the few open
+jobs must be found first, by their status, since a run may have thousands of closed ones."""
 
 
 def _live() -> Any:
