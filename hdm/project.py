@@ -22,7 +22,7 @@ from hdm.config.profile import Profiles, load_profiles
 from hdm.errors import ManifestError, UsageError
 from hdm.files.sink import FileSink
 from hdm.files.source import FileSource
-from hdm.model import LinkSpec
+from hdm.model import LinkSpec, LinkSpecs
 from hdm.orchestrators.base import Orchestrator
 from hdm.planning.manifest import load_manifest
 from hdm.planning.open_state import open_state, recall_state
@@ -45,7 +45,7 @@ class Assembly:
     profiles: Profiles
     orchestrator: Orchestrator
     links: Mapping[str, DataLink]
-    specs: Mapping[str, LinkSpec]
+    specs: LinkSpecs
     site: str | None = None
 
     def preflight(self) -> list[Pipeline]:
@@ -91,7 +91,7 @@ def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     orchestrator.profiles = known
     orchestrator.recall = partial(recall_state, plan, known)
-    specs = {spec.key: spec for spec in orchestrator.links(plan)}
+    specs = LinkSpecs(orchestrator.links(plan))
     here = _at_site(specs, site, plan.manifest_name)
     links = make_links(here, known)
     unloaded = [f"a plugin could not be loaded: {one}" for one in broken]

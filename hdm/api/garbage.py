@@ -98,6 +98,6 @@ def _expendable(made: Assembly, state: StateManager) -> list[StaleArtifact]:
     for key, link in made.links.items():
         if isinstance(link.sink, FileSink) and link.sink.config.keep is not None:
             keep = link.sink.config.keep
-            readers = frozenset(k for k, other in made.specs.items() if key in other.upstream)
+            readers = frozenset(other.key for other in made.specs.readers(key))
             found += state.files.expendable(key, readers, 0 if keep == "verified" else keep)
     return found

@@ -155,16 +155,28 @@ class _Board:
         self._screen, self._speed = screen, speed
         self._lock = threading.Lock()
         self._tasks: dict[str, Any] = {}
+        self._shown: dict[str, tuple[str, int, int]] = {}
+        self._many = False
         self._all = screen.add_task("all", total=1, speed="")
 
     def show(self, progress: Mapping[str, tuple[str, int, int]]) -> None:
-        """Set every bar to the counts of the state: link -> its name, chunks done, chunks known."""
+        """Set every bar to the counts of the state: link -> its name, chunks done, chunks known.
+
+        The bar of a link that was complete and has not changed since is not drawn again.
+        """
         with self._lock:
-            for key, (name, done, total) in progress.items():
+            if self._many != (many := len(progress) > MOST_LINES):
+                self._many = many
+                self._shown.clear()
+            news = [
+                (key, one) for key, one in progress.items() if one[1] < one[2] or self._shown.get(key) != one
+            ]
+            for key, (name, done, total) in news:
+                self._shown[key] = (name, done, total)
                 if total and key not in self._tasks:
                     self._tasks[key] = self._screen.add_task(one_line(name), total=total, speed="")
                 if key in self._tasks:
-                    busy = done < total or len(progress) <= MOST_LINES
+                    busy = done < total or not many
                     self._screen.update(self._tasks[key], completed=done, total=total, visible=busy,
                                         speed=self._speed(key))  # fmt: skip
             done = sum(one for _, one, _ in progress.values())
@@ -174,6 +186,7 @@ class _Board:
     def advance(self, key: str) -> None:
         """Count one more chunk as done, until the next ``show``."""
         with self._lock:
+            self._shown.pop(key, None)
             for task in (self._tasks.get(key), self._all):
                 if task is not None:
                     self._screen.advance(task)

@@ -13,6 +13,7 @@ from hdm.model.json import (
     type_from_text,
     type_text,
 )
+from hdm.model.link_specs import LinkSpecs
 from hdm.model.modes import Mode, ModeRules
 from hdm.model.origin import Origin
 from hdm.model.values import (
@@ -46,6 +47,7 @@ __all__ = [
     "Holding",
     "Kind",
     "LinkSpec",
+    "LinkSpecs",
     "Mode",
     "ModeRules",
     "Origin",

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from hdm.components.settings import Settings
 from hdm.config.profile import Profiles
 from hdm.errors import HdmError, StateUnavailable
-from hdm.model import LinkSpec
+from hdm.model import LinkSpec, LinkSpecs
 from hdm.orchestrators.drift import settle
 from hdm.planning.breaker import MAX_WAIT
 from hdm.planning.load_order import load_order
@@ -110,7 +110,7 @@ class Session:
     links: Mapping[str, DataLink]
     pipelines: list[Pipeline]
     info: RunInfo
-    specs: Mapping[str, LinkSpec] = field(default_factory=dict)
+    specs: LinkSpecs = field(default_factory=LinkSpecs)
     site: str | None = None
     run_id: str | None = None
     workers: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ def cut_epoch(
 
 
 def plan_root(
-    state: StateManager, taken: Recovered, link: DataLink, links: Sequence[str], notes: list[str],
+    state: StateManager, taken: Recovered, link: DataLink, links: Collection[str], notes: list[str],
     differing: list[str], *, empty: bool, whole: bool = False, merged: bool = False,
 ) -> ExitStack:  # fmt: skip
     """Cut what the job ``taken.job`` must read into chunks and store these; return the open snapshot.
@@ -80,7 +80,7 @@ def plan_root(
         taken.admit(chunks)
         high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
         marks = {"snapshot": token, "wm_low": window.after, "wm_high": high, "target_id": taken.target_id}
-        waits_for = links if mode.rules.reads_everything else []
+        waits_for = links if mode.rules.reads_everything else ()
         kept = reading_of(window, chunks, taken.numbers)
         state.jobs.plan(job, chunks, **marks, unless_loading=waits_for, reading=kept)
         log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hdm.model import Chunk, LinkSpec, Mode, Table
+from hdm.model import Chunk, LinkSpecs, Mode, Table
 from hdm.planning import presence
 from hdm.planning.pipeline_run import FAILED
 from hdm.planning.preflight import Pipeline
@@ -113,16 +113,16 @@ def holds_back(state: StateManager, job: Job) -> bool:
     return bool(counts.get("dead")) and not busy and not state.jobs.pending_receipts(job, 1)
 
 
-def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
+def is_merged(one: Pipeline, specs: LinkSpecs) -> bool:
     """Return True if the rows that a pipeline stages from its source are merged by a later link of ``specs``.
 
     False for a pipeline that itself loads staged rows.
     """
-    below = (spec for spec in specs.values() if one.link.key in spec.upstream)
+    below = specs.readers(one.link.key)
     return not one.upstream_keys and any(spec.mode.rules.merges_by_key for spec in below)
 
 
-def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
+def goes_past(one: Pipeline, specs: LinkSpecs) -> bool:
     """Return True if a table is read on although it has dead chunks (``on_dead: continue``).
 
     False if links of ``specs`` merge the staged rows: rows that were read later must be merged later.
@@ -130,7 +130,7 @@ def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
     return one.link.on_dead == "continue" and not is_merged(one, specs)
 
 
-def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
+def waits_for_chain(state: StateManager, one: Pipeline, specs: LinkSpecs) -> bool:
     """Return True if a table in mode replace must not be read yet.
 
     That is so while links of ``specs`` still load its last reading, unless it has an open epoch itself.
@@ -138,14 +138,14 @@ def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, Link
     return not state.reports.is_open(one.pipeline_key) and is_loading(state, one, specs)
 
 
-def is_loading(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
+def is_loading(state: StateManager, one: Pipeline, specs: LinkSpecs) -> bool:
     """Return True if links of ``specs`` still load the last reading of a table in mode replace.
 
     False in other modes, and for a pipeline that itself loads staged rows.
     """
     if not one.link.mode.rules.reads_everything or one.upstream_keys:
         return False
-    return state.jobs.is_loading(one.pipeline_key, list(specs))
+    return state.jobs.is_loading(one.pipeline_key, specs.keys())
 
 
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:

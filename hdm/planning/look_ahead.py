@@ -7,12 +7,11 @@ unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.model import Chunk, LinkSpec
+from hdm.model import Chunk, LinkSpecs
 from hdm.planning import presence
 from hdm.planning.epoch_plan import cut_epoch
 from hdm.planning.job_lifecycle import (
@@ -55,7 +54,7 @@ def look_ahead(
     state: StateManager | None,
     one: Pipeline,
     link: DataLink,
-    specs: Mapping[str, LinkSpec],
+    specs: LinkSpecs,
     *,
     whole: bool = False,
 ) -> Outlook:
@@ -76,9 +75,7 @@ def look_ahead(
     return replace(found, left=found.left + older)
 
 
-def _look(
-    state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec], *, whole: bool
-) -> Outlook:
+def _look(state: StateManager, one: Pipeline, link: DataLink, specs: LinkSpecs, *, whole: bool) -> Outlook:
     newest = state.reports.newest_job(one.pipeline_key)
     if newest is None:
         return _cut(state, one, link, specs, 1, whole=whole)
@@ -88,8 +85,7 @@ def _look(
         return _cut(state, one, link, specs, newest.epoch)
     if goes_past(one, specs) and state.gaps.can_pass(newest):
         return Outlook(chunks=None, notes=(PASSES,))
-    feeds = any(newest.link_key in spec.upstream for spec in specs.values())
-    if begins_anew(state, newest, feeds=feeds):
+    if begins_anew(state, newest, feeds=specs.feeds(newest.link_key)):
         found = _cut(state, one, link, specs, newest.epoch + 1)
         why = COMPARED_ANEW if one.link.mode.rules.compares else READ_ANEW
         return replace(found, notes=(why, *found.notes))
@@ -100,9 +96,7 @@ def _look(
     return Outlook(left=left)
 
 
-def _is_gone(
-    state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]
-) -> Outlook | None:
+def _is_gone(state: StateManager, one: Pipeline, link: DataLink, specs: LinkSpecs) -> Outlook | None:
     """Return the refusal of a run whose target lost committed rows; None if nothing is lost.
 
     None, too, if the target is away: a run would wait for it.
@@ -131,7 +125,7 @@ def _cut(
     state: StateManager | None,
     one: Pipeline,
     link: DataLink,
-    specs: Mapping[str, LinkSpec],
+    specs: LinkSpecs,
     epoch: int,
     *,
     whole: bool = False,

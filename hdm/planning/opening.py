@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hdm.model import LinkSpec
+from hdm.model import LinkSpecs
 from hdm.planning import presence
 from hdm.planning.epoch_plan import plan_root
 from hdm.planning.job_lifecycle import (
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from hdm.state import Job, StateManager
 
 
-def feeds(job: Job, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return True if a link of ``specs`` reads what the link of ``job`` publishes."""
-    return any(job.link_key in spec.upstream for spec in specs.values())
-
-
 @dataclass(frozen=True, slots=True)
 class Opening:
     """Opens a pipeline's next job, or takes up the open one, and plans it; for one ``Planner``.
@@ -46,7 +41,7 @@ class Opening:
     state: StateManager
     run_id: str
     links: Mapping[str, DataLink]
-    specs: Mapping[str, LinkSpec]
+    specs: LinkSpecs
     gaps: OpenGaps
     notes: list[str]
     differing: list[str]
@@ -78,7 +73,7 @@ class Opening:
         past = goes_past(one, self.specs) and not self.joined
         info = job_info(one, depth(one.link, self.specs))
         job = self.state.jobs.open(self.run_id, info, go_past=past)
-        if begin_anew(self.state, job, self.notes, feeds=feeds(job, self.specs)):
+        if begin_anew(self.state, job, self.notes, feeds=self.specs.feeds(job.link_key)):
             job = self.state.jobs.open(self.run_id, info, go_past=past)
         run.job = job
         if anew and job.planned:
@@ -130,7 +125,7 @@ class Opening:
         words = {"empty": run.is_exhausted, "whole": run.key in self.refresh,
                  "merged": feeds_merges(run.link_key, self.specs)}  # fmt: skip
         run.snapshot = plan_root(
-            self.state, taken, link, list(self.specs), self.notes, self.differing, **words
+            self.state, taken, link, self.specs.keys(), self.notes, self.differing, **words
         )
 
     def _is_to_be_planned(self, run: PipelineRun, job: Job) -> bool:

@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, StateUnavailable
-from hdm.model import FileNames, LinkSpec
+from hdm.model import FileNames, LinkSpecs
 from hdm.planning.breaker import Breaker
 from hdm.planning.job_lifecycle import can_never_finish, close, holds_back, note, surplus, waits_for_dead
 from hdm.planning.open_gaps import OpenGaps
-from hdm.planning.opening import Opening, feeds
+from hdm.planning.opening import Opening
 from hdm.planning.other_sites import OtherSites
 from hdm.planning.pipeline_run import FAILED, SUCCESS, Phase, PipelineRun
 from hdm.planning.preflight import Pipeline, pipeline_of
@@ -49,7 +49,7 @@ class Planner:
     run_id: str
     links: Mapping[str, DataLink]
     site: str | None = None
-    specs: Mapping[str, LinkSpec] = field(default_factory=dict)
+    specs: LinkSpecs = field(default_factory=LinkSpecs)
     joined: bool = False
     refresh: frozenset[str] = frozenset()
     breaker: Breaker = field(default_factory=Breaker)
@@ -60,13 +60,14 @@ class Planner:
     _after: Mapping[str, frozenset[str]] = field(default_factory=dict)
     _lost: StateUnavailable | None = None
     _other_sites: OtherSites | None = None
+    _counted: dict[str, tuple[int, int]] = field(default_factory=dict)
     _gaps: OpenGaps = field(init=False)
     _opening: Opening = field(init=False)
 
     def __post_init__(self) -> None:
         self._gaps = OpenGaps(self.state, self.run_id, self.links)
         if not self.specs:
-            self.specs = {key: link.spec for key, link in self.links.items()}
+            self.specs = LinkSpecs(link.spec for link in self.links.values())
         if set(self.specs) != set(self.links):
             self._other_sites = OtherSites(self.state, self.run_id, self.links, self.specs)
         self._opening = Opening(
@@ -105,8 +106,9 @@ class Planner:
         self._lost = None
         more = self._other_sites is not None and self._look_at_other_sites(self._other_sites)
         self._open_waiting()
-        for run in list(self._runs.values()):
-            if run.phase is not Phase.OPEN or run.job is None:
+        # Each tick goes through all pipelines: so the loops call no function for those that are over.
+        for run in [one for one in self._runs.values() if one.phase is Phase.OPEN]:
+            if run.job is None:
                 continue
             if not run.job.planned:
                 self._try(run, partial(self._opening.plan, run, run.job))
@@ -116,7 +118,7 @@ class Planner:
         mending = self._gaps.finish(lambda gap, act: self._try(self._run_of(gap), act))
         if self._lost is not None:
             raise self._lost
-        return more or mending or not all(map(self._is_done, self._runs.values()))
+        return more or mending or not all(map(self._is_done, self._unfinished()))
 
     def close(self) -> None:
         """Close all snapshots of sources that are still open."""
@@ -129,12 +131,13 @@ class Planner:
         return {run.key: job for run in list(self._runs.values()) if (job := run.job) is not None}
 
     def jobs_of(self, links: Collection[str]) -> frozenset[str]:
-        """Return the ids of the newest jobs of the links with these keys.
+        """Return the ids of the newest jobs of the links with these keys, but for those that are complete.
 
         Any thread may ask, at each claim.
         """
         runs = list(self._runs.values())
-        return frozenset(job.job_id for run in runs if run.link_key in links and (job := run.job) is not None)
+        open_now = [run for run in runs if run.link_key in links and run.outcome != SUCCESS]
+        return frozenset([job.job_id for run in open_now if (job := run.job) is not None])
 
     @property
     def failed(self) -> dict[str, str]:
@@ -151,11 +154,22 @@ class Planner:
 
         The title is the table and the sink, or the source and the sink if the link moves several tables.
         """
-        return progress(self.state, self.jobs.values())
+        done = [run.job for run in self._runs.values() if run.outcome == SUCCESS]
+        complete = {job.job_id for job in done if job is not None}
+        return progress(self.state, self.jobs.values(), complete, self._counted)
 
     def feeds(self, job: Job) -> bool:
         """Return True if another link of the manifest reads what the job's sink publishes."""
-        return feeds(job, self.specs)
+        return self.specs.feeds(job.link_key)
+
+    def feeding(self) -> list[tuple[Job, bool]]:
+        """Return the newest jobs of links that feed others, each with whether it is complete.
+
+        A complete job was closed with success, and so publishes nothing more.
+        """
+        feeding = self.specs.feeding
+        runs = [run for run in self._runs.values() if run.link_key in feeding]
+        return [(run.job, run.outcome == SUCCESS) for run in runs if run.job is not None]
 
     def succeeded(self) -> bool:
         """Return True if every job of this process ended with success or waits for another site.
@@ -182,6 +196,11 @@ class Planner:
         for run in self._runs.values():
             if run.link_key in links and not run.is_over:
                 run.fail(f"{run.name}: {why.in_one_line}")
+
+    def _unfinished(self) -> list[PipelineRun]:
+        """Return the pipelines that are not over: see ``PipelineRun.is_over``."""
+        runs = self._runs.values()
+        return [one for one in runs if one.phase is Phase.OPEN or one.phase is Phase.WAITING]
 
     def _is_done(self, run: PipelineRun) -> bool:
         """Return whether nothing is to be done for a pipeline now: it is over, or waits for another site."""
@@ -235,13 +254,19 @@ class Planner:
         self._run(one.pipeline_key).wait(one)
 
     def _open_waiting(self) -> None:
-        runs = list(self._runs.values())
-        to_come = {run.key for run in runs if not self._is_done(run)}
-        busy = sum(run.needs_snapshot for run in runs)
-        for run in runs:
-            if run.phase is not Phase.WAITING or run.pipeline is None:
+        runs = self._unfinished()
+        to_come = {run.key for run in runs if not self._is_done(run)} if self._after else set()
+        busy = len([run for run in runs if run.snapshot is not None])
+        for run in [one for one in runs if one.phase is Phase.WAITING]:
+            if run.pipeline is None:
                 continue
-            above, held = run.pipeline.upstream_keys, run.needs_snapshot
+            above = run.pipeline.upstream_keys
+            first = self._runs.get(above[0]) if above else None
+            if first is not None and first.job is None and first.phase is Phase.WAITING:
+                continue  # most that are chained wait for a table that waits itself
+            if not above and busy >= LOOKAHEAD and run.snapshot is None:
+                continue
+            held = run.needs_snapshot
             is_free = bool(above) or busy - held < LOOKAHEAD
             is_early = not self._after.get(run.key, frozenset()).isdisjoint(to_come)
             if any(self._run(key).phase is Phase.FAILED for key in above):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import Chunk, Condition, Dataset, Holding, LinkSpec
+from hdm.model import Chunk, Condition, Dataset, Holding, LinkSpecs
 from hdm.planning.preflight import Pipeline
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PHYSICAL = ("@page", "@rowid")
 RELOAD = "hdm state reconcile --reload"
 
 
-def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> bool:
+def look(state: StateManager, one: Pipeline, link: DataLink, specs: LinkSpecs) -> bool:
     """Compare a target with the state database; return True if it has to be prepared once more.
 
     True if nothing is committed yet, and the target is not the one that was prepared: its ledger has another
@@ -33,8 +33,8 @@ def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str,
     epoch are compared. Files between two links of ``specs`` are not compared, since they may be removed once
     they are loaded.
     """
-    feeds = any(one.link.key in spec.upstream for spec in specs.values())
-    if (feeds and link.sink.publishes_files) or one.link.mode.rules.compares:
+    publishes = specs.feeds(one.link.key) and link.sink.publishes_files
+    if publishes or one.link.mode.rules.compares:
         return False  # a sync compares the rows themselves
     epoch = None
     if one.link.mode.rules.swaps_at_end:
@@ -202,9 +202,10 @@ def load_again(
     source. ``by`` is the person who asked.
     """
     newest = {job.pipeline_key: job for job in jobs}
+    specs = LinkSpecs(link.spec for link in links.values())
     for job in jobs:
         link = links[job.link_key]
-        if any(job.link_key in other.spec.upstream for other in links.values()) and link.sink.publishes_files:
+        if specs.feeds(job.link_key) and link.sink.publishes_files:
             continue
         gone, rows, within = missing(state, as_pipeline(job, link), link)
         unstaged = state.reports.unstaged({one.upstream for one in gone if one.upstream})

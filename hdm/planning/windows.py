@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hdm.errors import PermanentError
-from hdm.model import Chunk, LinkSpec, Mode, Table, Window
+from hdm.model import Chunk, LinkSpec, LinkSpecs, Mode, Table, Window
 from hdm.planning.preflight import Pipeline
 from hdm.state.records import IN_ORDER, UNFINISHED
 
@@ -49,21 +49,31 @@ def job_info(one: Pipeline, depth: int) -> JobInfo:
     )
 
 
-def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, int, int]]:
+def progress(
+    state: StateManager, jobs: Iterable[Job], complete: Collection[str], counted: dict[str, tuple[int, int]]
+) -> dict[str, tuple[str, int, int]]:
     """Return for each link key a title, how many chunks are settled, and how many are known.
 
-    The title is the table and the sink, or the source and the sink if the link moves several tables.
+    The title is the table and the sink, or the source and the sink if the link moves several tables. The
+    state is asked about each job, but only once about those with ids in ``complete``, which nothing changes
+    any more: their counts are kept in ``counted``.
     """
     sums: dict[str, tuple[str, int, int]] = {}
     for job in jobs:
-        counts = state.jobs.counts(job.job_id)
-        total = sum(counts.values()) - counts.get("superseded", 0)
-        open_now = sum(counts.get(status, 0) for status in UNFINISHED)
+        settled, total = counted.get(job.job_id) or _settled(state.jobs.counts(job.job_id))
+        if job.job_id in complete:
+            counted[job.job_id] = settled, total
         name, done, known = sums.get(job.link_key, ("", 0, 0))
         left = job.info.source_name if name else job.info.source.dataset.name
         name = f"{left} -> {job.info.sink_name}"
-        sums[job.link_key] = (name, done + total - open_now, known + total)
+        sums[job.link_key] = (name, done + settled, known + total)
     return sums
+
+
+def _settled(counts: Mapping[str, int]) -> tuple[int, int]:
+    """Return how many of a job's chunks are settled, and how many there are, from the counts by status."""
+    total = sum(counts.values()) - counts.get("superseded", 0)
+    return total - sum(counts.get(status, 0) for status in UNFINISHED), total
 
 
 def unread(
@@ -93,12 +103,12 @@ def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
     return epoch > 1 and not link.source.chunks_are_content
 
 
-def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
+def feeds_merges(key: str, specs: LinkSpecs) -> bool:
     """Return True if every link of ``specs`` that loads the files of the link ``key`` merges the rows.
 
     False if no link loads them.
     """
-    below = [spec.mode for spec in specs.values() if key in spec.upstream]
+    below = [spec.mode for spec in specs.readers(key)]
     return bool(below) and all(mode.rules.merges_by_key for mode in below)
 
 

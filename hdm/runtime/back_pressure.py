@@ -31,6 +31,8 @@ class BackPressure:
         self._in_work: Counter[str] = Counter()
         self._load: Counter[str] = Counter()
         self._at_bound: frozenset[str] = frozenset()
+        self._loaded: set[str] = set()
+        """Complete jobs of which all chunks are loaded: the state is not asked about them again."""
         self._count = threading.Lock()
         self._changed = threading.Event()
 
@@ -67,10 +69,15 @@ class BackPressure:
         """
         if not self._bound:
             return
-        for job in [job for job in self._planner.jobs.values() if self._planner.feeds(job)]:
+        for job, complete in self._planner.feeding():
+            if job.job_id in self._loaded:
+                continue
             staged = self._planner.state.jobs.staged(job)
             with self._count:
-                self._load[job.job_id] = staged + self._in_work[job.job_id]
+                self._load[job.job_id] = load = staged + self._in_work[job.job_id]
+                if complete and not load:
+                    self._loaded.add(job.job_id)
+                    del self._load[job.job_id]
         with self._count:
             self._at_bound = frozenset(key for key, load in self._load.items() if load >= self._bound)
 

@@ -71,6 +71,10 @@ class Shares:
             for group, bound in groups_of(spec).items():
                 if bound < workers:
                     self._bounds[group] = min(bound, self._bounds.get(group, bound))
+        self._members: dict[Group, set[str]] = {}
+        for key, groups in self._groups.items():
+            for group in groups:
+                self._members.setdefault(group, set()).add(key)
         self._at_work: Counter[Group] = Counter()
         self._lock = threading.Lock()
 
@@ -88,7 +92,7 @@ class Shares:
             return ()
         with self._lock:
             full = {group for group, bound in self._bounds.items() if self._at_work[group] >= bound}
-        return {key for key, groups in self._groups.items() if groups & full} if full else ()
+        return set().union(*(self._members[group] for group in full)) if full else ()
 
     def _change(self, link_key: str, by: int) -> None:
         groups = self._groups.get(link_key)

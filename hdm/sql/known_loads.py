@@ -10,6 +10,7 @@ from hdm.model import Chunk, Holding, Mode, Receipt, Table
 from hdm.sql.holding import NO_LEDGER, held_by
 from hdm.sql.ledger import Ledger
 from hdm.sql.reach import BehindDatabase
+from hdm.sql.sessions import looking
 
 
 class KnowsLoads(BehindDatabase):
@@ -32,17 +33,12 @@ class KnowsLoads(BehindDatabase):
         """Yield every chunk of the job that the ledger records, with its receipt."""
         if not self.database.is_there():
             return
-        target = self.target(table)
-        connection = self.database.connect("hdm:ledger")
-        try:
-            ledger = self._ledger(target)
-            if ledger.exists(connection):
-                self.database.begin(connection)
+        ledger = self._ledger(self.target(table))
+        with looking(self.database, "hdm:ledger") as connection:
+            if ledger.is_there(connection):
                 for chunk, receipt in ledger.entries(connection, job_key):
                     if not chunk.dataset.name.endswith("#swap"):
                         yield chunk, receipt
-        finally:
-            connection.close()
 
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
         """Return counts of the job's chunks from the ledger, and whether the table is missing or empty.

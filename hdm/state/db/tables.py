@@ -139,6 +139,8 @@ job = table(
     nullable_text("ended_at", TIME),
     one_of("status", "job", "planning", "in_progress", "success", "failure"),
     UniqueConstraint("pipeline_key", "epoch", name="uq_job_epoch"),
+    Index("ix_job_status", "status"),
+    Index("ix_job_link", "link_key"),
 )
 run_job = table(
     "run_job",

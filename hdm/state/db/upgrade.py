@@ -16,7 +16,7 @@ from hdm.errors import SchemaOutOfDate, StateMissing, StateUnavailable
 from hdm.state.db import clock
 from hdm.state.db.database import Database
 
-REVISIONS = ("0001", "0002", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0005", "0006", "0007", "0008", "0009")
 """Every schema version that this hdm knows, oldest first; a test compares them with alembic's."""
 VERSION_TABLE = "hdm_schema_version"
 _LOCK_NUMBER = 4_985_237_645_117_401

@@ -34,7 +34,8 @@ def hold(conn: Connection, pipeline_key: str) -> None:
 def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, begun: bool = False) -> bool:
     """Return True if an open job of these links reads, directly or not, what the pipeline publishes.
 
-    ``begun``: only a job that already has chunks counts.
+    ``begun``: only a job that already has chunks counts. The links are compared here and not in the query,
+    since a manifest may have thousands of them, and this is asked for each.
     """
     seen: set[str] = set()
     todo = {pipeline_key}
@@ -42,14 +43,15 @@ def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, b
     while todo:
         seen |= todo
         below = (
-            select(job.c.pipeline_key, job.c.status)
+            select(job.c.pipeline_key, job.c.link_key)
             .join(job_upstream, job_upstream.c.job_id == job.c.job_id)
-            .where(job_upstream.c.upstream_key.in_(sorted(todo)), job.c.link_key.in_(sorted(links)))
+            .where(job_upstream.c.upstream_key.in_(sorted(todo)))
+            .distinct()
         )
         open_now = below.where(among(job.c.status, OPEN_JOB))
-        if conn.execute((open_now.where(part) if begun else open_now).limit(1)).first() is not None:
+        if any(row.link_key in links for row in conn.execute(open_now.where(part) if begun else open_now)):
             return True
-        todo = set(conn.execute(below.distinct()).scalars()) - seen
+        todo = {row.pipeline_key for row in conn.execute(below) if row.link_key in links} - seen
     return False
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hdm.model import Attempt
+from hdm.model import Attempt, LinkSpecs
 from hdm.planning import other_sites
 from hdm.planning.other_sites import OtherSites
 from hdm.planning.planner import Planner
@@ -27,7 +27,7 @@ class Two:
         self.there_worker = run.new_worker("there")
         self.above = run.add(Listed(words(4)), Shelf("middle"), site="there")
         self.below = run.add(Staged(words(4)), Shelf("last"), site="here", upstream=(self.above.spec.key,))
-        self.specs = {link.spec.key: link.spec for link in (self.above, self.below)}
+        self.specs = LinkSpecs(link.spec for link in (self.above, self.below))
         self.there = self.planner(self.above)
         self.there.begin(preflight(self.there.links))
 

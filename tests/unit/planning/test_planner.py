@@ -17,7 +17,7 @@ from hdm.errors import (
     StateUnavailable,
     UsageError,
 )
-from hdm.model import Attempt, Dataset, Mode
+from hdm.model import Attempt, Dataset, LinkSpecs, Mode
 from hdm.planning.planner import LOOKAHEAD, Planner
 from hdm.planning.preflight import pipeline_of, preflight
 from hdm.planning.tries import MAX_TRIES
@@ -637,7 +637,7 @@ def test_other_sites_links_are_known_by_their_specs(run):
     """With links that another site carries out, a job here rests instead of being closed."""
     above = spec("above", site="there")
     link = run.add(Staged(words(2)), Shelf("here"), upstream=(above.key,))
-    specs = {above.key: above, link.spec.key: link.spec}
+    specs = LinkSpecs((above, link.spec))
     run.state.workers.retire(run.worker_id)  # which, having no site, could have done the other link
     run.new_worker("here")
     planner = Planner(run.state, run.run_id, run.links, site="here", specs=specs)
