@@ -197,7 +197,11 @@ CREATE FUNCTION ms.object_definition(id int) RETURNS text STABLE LANGUAGE sql AS
 $$ SELECT '(' || pg_get_expr(adbin, adrelid) || ')' FROM pg_attrdef WHERE oid = id $$;
 CREATE FUNCTION ms.col_name(id int, place int) RETURNS text STABLE LANGUAGE sql AS
 $$ SELECT attname::text FROM pg_attribute WHERE attrelid = id AND attnum = place $$;
-CREATE FUNCTION ms.has_perms_by_name(a text, b text, c text) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+CREATE FUNCTION ms.has_perms_by_name(a text, b text, c text) RETURNS int LANGUAGE sql AS
+$$ SELECT CASE c WHEN (SELECT said FROM ms.settings WHERE name = 'refused') THEN 0 ELSE 1 END $$;
+CREATE FUNCTION ms.quotename(x text) RETURNS text LANGUAGE sql AS
+$$ SELECT '[' || replace(x COLLATE "C", ']', ']]') || ']' $$;
+CREATE FUNCTION ms.user_name() RETURNS text LANGUAGE sql AS $$ SELECT 'dbo' $$;
 CREATE FUNCTION ms.rows_of(id oid) RETURNS bigint LANGUAGE plpgsql AS
 $$ DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || id::regclass INTO n; RETURN n; END $$;
 CREATE FUNCTION ms.declared(kind oid, modifier int) RETURNS text STABLE LANGUAGE sql AS $$
@@ -210,7 +214,7 @@ CREATE FUNCTION ms.declared(kind oid, modifier int) RETURNS text STABLE LANGUAGE
 
 -- the catalogue ---------------------------------------------------------------------
 CREATE TABLE ms.settings (name text PRIMARY KEY, said text);
-INSERT INTO ms.settings VALUES ('snapshots', '1');
+INSERT INTO ms.settings VALUES ('snapshots', '1'), ('refused', '');
 CREATE TABLE ms.types (name text, id int, octets int);
 INSERT INTO ms.types VALUES ('bit', 104, 1), ('tinyint', 48, 1), ('smallint', 52, 2), ('int', 56, 4),
   ('bigint', 127, 8), ('decimal', 106, 17), ('numeric', 108, 17), ('float', 62, 8), ('real', 59, 4), ('date', 40, 3),

@@ -18,6 +18,7 @@ from hdm.errors import LeaseLost, StateError
 from hdm.state import Lease, StateManager
 from hdm.state.db import upgrade as schema
 from hdm.state.db.database import Database
+from hdm.state.db.rights import missing_grants
 from tests.servers.sqlserver import SQLServerDatabase, freetds_driver, microsoft_driver
 from tests.unit.state.conftest import World, in_threads
 
@@ -103,6 +104,24 @@ def test_names_differ_by_case_and_are_kept_as_they_are(lone: World) -> None:
         "SELECT COUNT(DISTINCT pipeline_key) FROM hdm_job WHERE pipeline_key LIKE :k", k=f"{lone.key}-%"
     )
     assert int(rows[0][0]) == 2
+
+
+def test_the_rights_that_are_missing_are_named(address: Any, lone: World) -> None:
+    database, url = address
+    db, none = Database(url), list[str]()
+    try:
+        assert missing_grants(db, made=False) == none and missing_grants(db, made=True) == none
+        database.set("refused", "CREATE VIEW")
+        assert missing_grants(db, made=True) == none
+        found = missing_grants(db, made=False)
+        assert found == ["lacks CREATE VIEW on the database: GRANT CREATE VIEW TO [dbo];"]
+        database.set("refused", "INSERT")
+        assert missing_grants(db, made=True) == [
+            "lacks INSERT on the schema: GRANT INSERT ON SCHEMA::[dbo] TO [dbo];"
+        ]
+    finally:
+        database.set("refused", "")
+        db.close()
 
 
 def test_a_constraint_refuses_what_no_status_is(lone: World) -> None:
