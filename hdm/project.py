@@ -25,7 +25,7 @@ from hdm.files.source import FileSource
 from hdm.model import LinkSpec, LinkSpecs
 from hdm.orchestrators.base import Orchestrator
 from hdm.planning.manifest import load_manifest
-from hdm.planning.open_state import open_state, recall_state
+from hdm.planning.open_state import open_state, recall_state, state_rights
 from hdm.planning.plan import Plan, make_plan
 from hdm.planning.preflight import Pipeline, preflight
 from hdm.runtime.host import host_identity
@@ -64,6 +64,10 @@ class Assembly:
     def recall_state(self) -> StateManager | None:
         """Open the manifest's state database if it exists; return None if it does not."""
         return recall_state(self.plan, self.profiles)
+
+    def state_rights(self, *, made: bool) -> list[str] | None:
+        """Return a line for each right that the state database's user lacks; None if that cannot be told."""
+        return state_rights(self.plan, self.profiles, made=made)
 
     def run_info(self) -> RunInfo:
         """Return what a run records about itself: user, host, manifest, environment, version and commit."""

@@ -21,9 +21,10 @@ from hdm.errors import PermanentError, UsageError
 from hdm.files.source import FileSource
 from hdm.model import ComponentSpec
 from hdm.sql.database import Database
+from hdm.sql.describe import first_line
 from hdm.sql.sessions import looking
 from hdm.sql.sink import SqlSink
-from hdm.sql.source import SqlSource, first_line
+from hdm.sql.source import SqlSource
 
 PAGE = 1000
 """Rows that are fetched at once."""

@@ -90,14 +90,26 @@ def _state(made: Assembly) -> Iterator[Finding]:
         found = made.recall_state()
         if found is None:
             yield Finding("state", "schema", True, "none yet: hdm run makes it")
+            yield from _state_rights(made, there=False)
             return
         with found as state:
             there = datetime.fromisoformat(state.reports.clock())
             skew = abs((there - datetime.now(UTC)).total_seconds())
             yield Finding("state", "schema", True, state.reports.schema_version())
             yield Finding("state", "clock", skew < MAX_SKEW, f"{skew:.1f} s apart from this host")
+        yield from _state_rights(made, there=True)
     except HdmError as error:
         yield Finding("state", "connection", False, _in_a_line(error))
+
+
+def _state_rights(made: Assembly, *, there: bool) -> Iterator[Finding]:
+    lacks = made.state_rights(made=there)
+    if lacks is None:
+        return
+    for line in lacks:
+        yield Finding("state", "grants", False, redact(line))
+    if not lacks:
+        yield Finding("state", "grants", True, "may fill its tables" if there else "may make its tables")
 
 
 def _in_a_line(error: HdmError) -> str:

@@ -43,6 +43,24 @@ def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
         return None
 
 
+def state_rights(plan: Plan, profiles: Profiles, *, made: bool) -> list[str] | None:
+    """Return a line for each right that the user of a plan's state database lacks; None if not known.
+
+    ``made``: the tables are there. Raises ``StateError`` if the database cannot be reached.
+    """
+    from hdm.state.db.database import Database
+    from hdm.state.db.rights import missing_grants
+
+    url, _ = _found(plan.state, profiles)
+    if _file(url) is not None:
+        return None
+    db = Database(url)
+    try:
+        return missing_grants(db, made=made)
+    finally:
+        db.close()
+
+
 def embedded_state(profiles: Profiles) -> StateManager:
     """Open the state database in hdm's own folder, for a command without a manifest; create it if missing.
 

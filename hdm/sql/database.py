@@ -77,6 +77,14 @@ class Database(Rights):
         If no table has exactly this name, one whose name differs only in case may be returned.
         """
 
+    def columns_of(self, connection: Any, path: Sequence[str]) -> tuple[Column, ...] | None:
+        """Return the columns of the table of exactly this name as they are now; None if there is none.
+
+        Each chunk's reading asks, to compare them with the plan. By default what ``find`` says.
+        """
+        found = self.find(connection, path)
+        return found.columns if found is not None and found.path == tuple(path) else None
+
     @abstractmethod
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """Return the columns of a query, without reading its rows."""

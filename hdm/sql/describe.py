@@ -110,6 +110,14 @@ def asked(database: Database, connection: Any, sql: str, values: Sequence[str]) 
     return database.run(connection, marked, tuple(values))
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of a driver's error text.
+
+    Only for statements that read no rows: such a text contains no row's values.
+    """
+    return (str(error.__context__ or error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _one_name(rows: Sequence[Sequence[Any]], schema: str, name: str) -> tuple[str, str] | None:
     """Return the exact match, or the only name that differs in case; None if there is none."""
     found = [(str(a), str(b)) for a, b in rows]

@@ -26,19 +26,11 @@ from hdm.sql import relation as sql_relation
 from hdm.sql.chunking import Splitter, SqlRanges, why_not_split
 from hdm.sql.cursor import WatermarkConf, hold_to_order
 from hdm.sql.database import Database, SqlProfile
-from hdm.sql.describe import chosen, sees_all
+from hdm.sql.describe import chosen, first_line, sees_all
 from hdm.sql.reach import BehindDatabase
 from hdm.sql.sessions import looking
 from hdm.sql.table_name import TableNameLike, name_parts
 from hdm.sql.window import Increment
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of a driver's error text.
-
-    Only for statements that read no rows: such a text contains no row's values.
-    """
-    return (str(error.__context__ or error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class ChunkConf(Settings):
@@ -205,9 +197,7 @@ class SqlSource(BehindDatabase, Source):
                     or "check table_name, the profile's database, and the grants of its user",
                 )
             table = found
-        columns = tuple(self._typed(column) for column in table.columns)
-        if self.config.columns is not None:
-            columns = chosen(columns, self.config.columns)
+        columns = self._shown(table.columns)
         names = {column.name for column in columns}
         if cursor is not None and cursor not in names:
             cursor = next((n for n in sorted(names) if n.lower() == cursor.lower()), cursor)
@@ -218,6 +208,25 @@ class SqlSource(BehindDatabase, Source):
                 )
         key = table.key if set(table.key) <= names else ()
         return replace(table, columns=columns, key=key, cursor=cursor)
+
+    def hold_to_plan(self, connection: Any, table: Table, chunk: Chunk) -> None:
+        """Raise an error unless a chunk's rows can be read as they were planned.
+
+        ``SchemaDrift`` if columns or types differ, ``SourceChanged`` if it is another table.
+        """
+        now = None if self.path is None else self.database.columns_of(connection, table.path)
+        found = self._described(connection) if now is None else replace(table, columns=self._shown(now))
+        if found.schema_sha != table.schema_sha:
+            raise SchemaDrift(
+                f"{table.dataset.name} is not as it was when planned: columns or types differ",
+                hint="plan again, or set schema_policy",
+            )
+        sql_relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
+
+    def _shown(self, columns: Sequence[Column]) -> tuple[Column, ...]:
+        """Return the columns that are to be read, with the types that ``types:`` gives."""
+        typed = [self._typed(column) for column in columns]
+        return tuple(typed) if self.config.columns is None else chosen(typed, self.config.columns)
 
     def _like(self, connection: Any) -> str | None:
         """Return a hint that names a similar table, if there is one; else None."""
@@ -317,12 +326,7 @@ class SqlSource(BehindDatabase, Source):
             self.database.begin(connection)
             if chunk.snapshot is not None:
                 tally.anew = not self.database.join(connection, chunk.snapshot, table, chunk)
-            if self._described(connection).schema_sha != table.schema_sha:
-                raise SchemaDrift(
-                    f"{table.dataset.name} is not as it was when planned: columns or types differ",
-                    hint="plan again, or set schema_policy",
-                )
-            sql_relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
+            self.hold_to_plan(connection, table, chunk)
             yield from self._streamed(connection, table, chunk)
         finally:
             connection.close()

@@ -17,9 +17,11 @@ import psycopg
 import pymysql
 import pytest
 
+from hdm.api.health import findings
 from hdm.components import registry
 from hdm.dialects import grants
 from hdm.model import Mode
+from hdm.project import open_project
 from tests.flows.kit import Done, Place, only, shop
 from tests.runner.sample import Sample
 from tests.servers.process import Database
@@ -241,6 +243,12 @@ def test_a_sink_fills_a_table_of_another_by_exactly_what_its_script_grants(
     assert server.run(f"SELECT id, what FROM {home}origin ORDER BY id") == ROWS
 
 
+def of_state(place: Place) -> list[tuple[str, bool, str]]:
+    """What ``hdm doctor`` finds of the state database."""
+    made = open_project(place.args[0], "dev", place.args[-1])
+    return [(one.what, one.ok, one.detail) for one in findings(made) if one.about == "state"]
+
+
 def test_the_state_is_kept_by_exactly_what_its_script_grants(
     server: Server, tmp_path: Path, sample: Sample
 ) -> None:
@@ -253,10 +261,16 @@ def test_the_state_is_kept_by_exactly_what_its_script_grants(
     place.profiles["state"] = {key: value for key, value in server.profile.items() if key != "schema"}
     place.manifest["state_manager"] = {"type": server.state, "connection": "state"}
     place.write()
+    assert ("grants", True, "may make its tables") in of_state(place)
     for right in sample.of(f"rights of the state {server.script}", list(lines)):
         server.revoke(lines[right])
+        said = [line for what, ok, line in of_state(place) if not ok]
+        assert right == "CONNECT on the database" or any(f"lacks {right}: GRANT" in line for line in said), (
+            said
+        )
         assert run(place).code == 3, f"{right} is not needed"
         server.run(lines[right])
         server.wipe()
     assert run(place).code == 0
+    assert ("grants", True, "may fill its tables") in of_state(place)
     assert place.rows("orders") == place.source_rows("orders")

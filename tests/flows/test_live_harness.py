@@ -16,6 +16,7 @@ import pytest
 
 from tests.flows.kit import ROOT
 from tests.servers.process import Database
+from tests.servers.sqlserver import SQLServerDatabase, microsoft_driver
 
 PAGE = ROOT / "docs" / "reference" / "real-systems.md"
 SECTIONS = {"snowflake": "Snowflake", "oracle": "Oracle", "sqlserver": "SQL Server", "netezza": "Netezza"}
@@ -48,6 +49,33 @@ def test_the_owner_of_an_account_gets_a_report_without_data_and_secrets(
     assert left == [("_target",)], "the tests take their rows out of the ledger"
     for word in (database.database, database.host, str(database.port), "HDM_LIVE_", "O'Neil"):
         assert word not in text, word
+
+
+@pytest.mark.server
+@pytest.mark.long
+def test_the_tests_of_sql_server_alone_are_proven_on_its_stand_in(
+    tmp_path: Path, fresh_sqlserver: Callable[[], SQLServerDatabase]
+) -> None:
+    profile = {**fresh_sqlserver().profile, "driver": microsoft_driver(), "schema": "dbo"}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "tests/live/test_live_shapes.py",
+            "-q",
+            "-m",
+            "live",
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "HDM_LIVE_SQLSERVER_URL": json.dumps(profile), "HDM_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.server
@@ -107,10 +135,10 @@ def test_what_breaks_is_told_by_its_class_and_place_alone() -> None:
 def test_each_live_test_names_rows_that_are_on_the_page() -> None:
     rows = {name: _rows(title) for name, title in SECTIONS.items()}
     every = [row for found in rows.values() for row in found]
-    source = (ROOT / "tests" / "live" / "test_live_findings.py").read_text()
     named = [
         word.value
-        for node in ast.walk(ast.parse(source))
+        for file in sorted((ROOT / "tests" / "live").glob("test_live*.py"))
+        for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "finding"
         for word in node.args
         if isinstance(word, ast.Constant)

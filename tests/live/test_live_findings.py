@@ -10,9 +10,11 @@ import datetime as dt
 import json
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +22,7 @@ import pyarrow as pa
 import pytest
 
 from hdm.components import registry
-from hdm.errors import HdmError, PermanentError, TransientError, UnrepresentableValue, UsageError
+from hdm.errors import HdmError, PermanentError, SchemaDrift, TransientError, UnrepresentableValue, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
 from hdm.sql.database import Database
 from tests.live.named import SET, SYSTEMS, component
@@ -242,6 +244,27 @@ def test_keys_that_differ_in_case_are_kept_apart_or_refused(system: str, made: M
         assert one.rows(table) in (0, None)
     else:
         assert read(system, table) == given
+
+
+@finding("snowflake: INFORMATION_SCHEMA for each chunk", "oracle: ALL_ views for each chunk")
+def test_a_table_that_is_altered_is_not_read_as_it_was_planned(system: str, made: Make) -> None:
+    one, table = made((ID,))
+    put(one, table, [{"ID": n} for n in range(5)])
+    time.sleep(11 if system == "ORACLE" else 0)  # until its description is kept
+    source = component("source", system, table_name=table.path[-1])
+    found = source.describe()
+    with source.snapshot() as token:
+        (chunk,) = source.split(found, source.window(), JOB, token)
+        for _ in range(2):
+            assert sum(batch.num_rows for batch in source.read(found, chunk).batches()) == 5
+        connection = one.database.connect("hdm:live", write=True)
+        added = Column("MORE", Kind.INT64, pa.int64())
+        one.database.change(connection, one.dialect.add_column(found.path, added))
+        one.database.commit(connection)
+        connection.close()
+        now = replace(chunk, snapshot=None)  # a snapshot of PostgreSQL shows the table as it was
+        with pytest.raises(SchemaDrift):
+            list(source.read(found, now).batches())
 
 
 @finding("snowflake: AT(TIMESTAMP) of the last seconds", "oracle: no grant for the SCN")

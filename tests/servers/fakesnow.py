@@ -64,7 +64,7 @@ def running(s3_port: int = 0) -> Iterator[Snowflake]:
     stages.mkdir()
     # beside no module named like the package that it imports
     script = shutil.copy(Path(__file__).with_name("fakesnow_app.py"), home / "app.py")
-    for name in ("shim", "keys", "case"):
+    for name in ("shim", "keys", "objects", "case"):
         shutil.copy(Path(__file__).with_name(f"fakesnow_{name}.py"), home / f"{name}.py")
     command = [programs / "python", script, str(port), str(s3_port), stages]
     server = Server("fakesnow", command, home)

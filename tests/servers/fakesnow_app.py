@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import case  # noqa: F401 (tests/servers/fakesnow_case.py, around the keys)
+import case  # noqa: F401 (tests/servers/fakesnow_case.py, around the objects)
 import fakesnow.instance as instance
 import fakesnow.transforms.stage as stage
 import keys  # noqa: F401 (tests/servers/fakesnow_keys.py, around the shim)
+import objects  # noqa: F401 (tests/servers/fakesnow_objects.py, around the keys)
 import shim  # noqa: F401 (tests/servers/fakesnow_shim.py: what fakesnow lacks)
 import uvicorn
 from fsspec.implementations.arrow import ArrowFSWrapper

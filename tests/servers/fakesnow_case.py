@@ -1,7 +1,7 @@
 """Names in fakesnow as Snowflake reads them: bare ones in upper case, quoted ones as they stand.
 
 DuckDB, which fakesnow runs on, finds a name whatever its case, so a statement that the real system
-refuses (``SELECT loads`` of a column made as ``"loads"``) would pass. Comes around ``fakesnow_keys``.
+refuses (``SELECT loads`` of a column made as ``"loads"``) would pass. Comes around ``fakesnow_objects``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import fakesnow.cursor as cursor
-import keys  # noqa: F401 (first: this comes around it)
+import objects  # noqa: F401 (first: this comes around it)
 import snowflake.connector.errors as errors
 import sqlglot
 from sqlglot import exp

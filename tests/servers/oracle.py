@@ -265,7 +265,7 @@ def dictionary(connection: Connection, sql: str, values: Sequence[Any]) -> list[
         return [("4711",)]
     if "data_object_id FROM all_objects" in sql:
         found = rows(_TABLES + " AND TABLE_NAME = {1}")
-        return [("TABLE", None, 1, 1)] if found else []
+        return [(None, "TABLE", None, 1, 1)] if found else []
     if "FROM all_objects" in sql:
         return rows(_TABLES + " AND UPPER(TABLE_NAME) = UPPER({1})")
     if "FROM all_tab_cols" in sql:

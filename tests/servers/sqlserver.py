@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 
@@ -60,6 +61,12 @@ class SQLServerDatabase:
         words = {"Driver": driver, "Server": f"{HOST},{self.port}", "Database": self.behind.database}
         words |= {"UID": USER, "PWD": PASSWORD, "Encrypt": "yes", "TrustServerCertificate": "yes", **options}
         return pyodbc.connect(";".join(f"{k}={v}" for k, v in words.items()), autocommit=True)
+
+    def url(self, driver: str, **options: str) -> str:
+        """The URL of a state database in it, by pyodbc and the driver at that path."""
+        words = {"driver": driver, "Encrypt": "yes", "TrustServerCertificate": "yes", **options}
+        place = f"{USER}:{PASSWORD}@{HOST}:{self.port}/{self.behind.database}"
+        return f"mssql+pyodbc://{place}?{urlencode(words)}"
 
     def refuse(self, statement: str, number: int, times: int = 1) -> None:
         """Answer the next statements that match with an error of that number; 0 breaks the connection off."""

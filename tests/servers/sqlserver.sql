@@ -2,6 +2,7 @@
 CREATE SCHEMA dbo;
 CREATE SCHEMA sys;
 CREATE SCHEMA ms;
+CREATE SCHEMA plain;
 SET check_function_bodies = off;
 SET search_path = dbo, ms;
 
@@ -196,7 +197,11 @@ CREATE FUNCTION ms.object_definition(id int) RETURNS text STABLE LANGUAGE sql AS
 $$ SELECT '(' || pg_get_expr(adbin, adrelid) || ')' FROM pg_attrdef WHERE oid = id $$;
 CREATE FUNCTION ms.col_name(id int, place int) RETURNS text STABLE LANGUAGE sql AS
 $$ SELECT attname::text FROM pg_attribute WHERE attrelid = id AND attnum = place $$;
-CREATE FUNCTION ms.has_perms_by_name(a text, b text, c text) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+CREATE FUNCTION ms.has_perms_by_name(a text, b text, c text) RETURNS int LANGUAGE sql AS
+$$ SELECT CASE c WHEN (SELECT said FROM ms.settings WHERE name = 'refused') THEN 0 ELSE 1 END $$;
+CREATE FUNCTION ms.quotename(x text) RETURNS text LANGUAGE sql AS
+$$ SELECT '[' || replace(x COLLATE "C", ']', ']]') || ']' $$;
+CREATE FUNCTION ms.user_name() RETURNS text LANGUAGE sql AS $$ SELECT 'dbo' $$;
 CREATE FUNCTION ms.rows_of(id oid) RETURNS bigint LANGUAGE plpgsql AS
 $$ DECLARE n bigint; BEGIN EXECUTE 'SELECT count(*) FROM ' || id::regclass INTO n; RETURN n; END $$;
 CREATE FUNCTION ms.declared(kind oid, modifier int) RETURNS text STABLE LANGUAGE sql AS $$
@@ -209,7 +214,7 @@ CREATE FUNCTION ms.declared(kind oid, modifier int) RETURNS text STABLE LANGUAGE
 
 -- the catalogue ---------------------------------------------------------------------
 CREATE TABLE ms.settings (name text PRIMARY KEY, said text);
-INSERT INTO ms.settings VALUES ('snapshots', '1');
+INSERT INTO ms.settings VALUES ('snapshots', '1'), ('refused', '');
 CREATE TABLE ms.types (name text, id int, octets int);
 INSERT INTO ms.types VALUES ('bit', 104, 1), ('tinyint', 48, 1), ('smallint', 52, 2), ('int', 56, 4),
   ('bigint', 127, 8), ('decimal', 106, 17), ('numeric', 108, 17), ('float', 62, 8), ('real', 59, 4), ('date', 40, 3),
@@ -227,7 +232,7 @@ CREATE VIEW ms.objects AS SELECT c.relname::text AS name, c.oid::int AS object_i
   CASE c.relkind WHEN 'v' THEN 'V' ELSE 'U' END AS type, '2020-01-01'::timestamp AS create_date,
   c.relpersistence = 't' AS temporary, c.relfilenode AS file
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'v') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'ms', 'sys', 'public');
+  WHERE c.relkind IN ('r', 'v') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'INFORMATION_SCHEMA', 'ms', 'plain', 'sys', 'public');
 CREATE VIEW sys.objects AS SELECT name, object_id, schema_id, type, create_date, 0 AS is_ms_shipped FROM ms.objects WHERE NOT temporary;
 CREATE VIEW sys.tables AS SELECT name, object_id, schema_id, 0 AS temporal_type, 0 AS is_ms_shipped, 0 AS is_external,
   0 AS is_memory_optimized FROM sys.objects WHERE type = 'U';
@@ -255,7 +260,7 @@ CREATE VIEW sys.columns AS SELECT * FROM ms.columns WHERE NOT temporary;
 CREATE VIEW ms.temporary_columns AS SELECT * FROM ms.columns WHERE temporary;
 CREATE VIEW sys.computed_columns AS SELECT object_id, column_id, object_definition(default_object_id) AS definition,
   1 AS is_persisted FROM ms.columns WHERE is_computed = 1;
-CREATE VIEW sys.identity_columns AS SELECT object_id, column_id, 1 AS seed_value, 1 AS increment_value
+CREATE VIEW sys.identity_columns AS SELECT object_id, column_id, name, 1 AS is_identity, 1 AS seed_value, 1 AS increment_value
   FROM ms.columns WHERE is_identity = 1;
 CREATE VIEW sys.indexes AS SELECT i.indrelid::int AS object_id, c.relname::text AS name,
     CASE WHEN i.indisprimary THEN 1 ELSE i.indexrelid::int END AS index_id, i.indisprimary::int AS is_primary_key,
@@ -295,3 +300,14 @@ CREATE TABLE sys.sequences (name text, schema_id int, object_id int, start_value
   minimum_value bigint, maximum_value bigint, is_cycling int);
 CREATE TABLE sys.security_policies (name text, object_id int, is_enabled int);
 CREATE TABLE sys.security_predicates (object_id int, target_object_id int);
+CREATE VIEW sys.system_views AS SELECT 'dm_exec_sessions'::text AS name;
+CREATE VIEW sys.dm_exec_sessions AS SELECT pg_backend_pid() AS session_id,
+  CASE current_setting('transaction_isolation') WHEN 'repeatable read' THEN 5 ELSE 2 END AS transaction_isolation_level;
+CREATE SCHEMA "INFORMATION_SCHEMA";
+CREATE VIEW "INFORMATION_SCHEMA"."TABLES" AS SELECT ms.db_name() AS "TABLE_CATALOG", place AS "TABLE_SCHEMA", name AS "TABLE_NAME",
+  CASE type WHEN 'V' THEN 'VIEW' ELSE 'BASE TABLE' END AS "TABLE_TYPE" FROM ms.objects WHERE NOT temporary;
+CREATE VIEW sys.default_constraints AS SELECT default_object_id AS object_id, 'DF_' || default_object_id AS name,
+  object_id AS parent_object_id, column_id AS parent_column_id, object_definition(default_object_id) AS definition
+  FROM ms.columns WHERE default_object_id <> 0 AND is_computed = 0;
+CREATE FUNCTION ms.replaced(x text, a text, b text) RETURNS text IMMUTABLE LANGUAGE sql AS
+$$ SELECT replace(x COLLATE "C", a COLLATE "C", b COLLATE "C") $$;

@@ -15,6 +15,7 @@ from tests.servers.sqlserver_types import Native, Refused, declared_type
 _OUTSIDE = re.compile(r"('(?:[^']|'')*'|\[(?:[^\]]|\]\])*\])")
 _SPELT = ((r"\breal\b", "float(24)"), (r"\bntext\b", "nvarchar(max)"), (r"\b(NON)?CLUSTERED\b", ""))
 _KEYS = ("varchar", "nvarchar", "char", "nchar", "binary", "varbinary")
+_DROP_INDEX = re.compile(r"DROP\s+INDEX\s+\[?(\w+)\]?\s+ON\s+(\S+)\s*\Z", re.I)
 _ALTER = re.compile(r"ALTER\s+TABLE\s+(\S+)\s+(ADD|ALTER\s+COLUMN)\s+(.*)\Z", re.I | re.S)
 
 
@@ -22,6 +23,12 @@ def defined(text: str, look: Look) -> Statement | None:
     """The statement if it makes or alters a table; None for any other."""
     if found := _ALTER.match(text):
         return _alter(found[1], found[2].upper().split()[0], found[3], look)
+    if found := _DROP_INDEX.match(text):
+        table = sqlglot.parse_one(f"SELECT 1 FROM {found[2]}", read="tsql").find(exp.Table)
+        held = look(table.db or "dbo", table.name, False) if table is not None else None
+        if held is None:
+            raise Refused(1088, f"Cannot find the object {found[2]} because it does not exist.")
+        return Statement("drop", f'DROP INDEX {held.name.partition(".")[0]}."{found[1]}"')
     return _create(text, look) if re.match(r"CREATE\s+TABLE\b", text, re.I) else None
 
 
@@ -69,7 +76,7 @@ def _column(one: exp.ColumnDef, of: Native, look: Look) -> str:
     for constraint in one.constraints:
         kind = constraint.kind
         if isinstance(kind, exp.CollateColumnConstraint):
-            made.insert(2, f'COLLATE ms."{kind.this.name}"')
+            made[1:2] = [of.postgres.replace("ms.", "plain."), f'COLLATE ms."{kind.this.name}"']
         elif isinstance(kind, exp.NotNullColumnConstraint):
             made.append("NULL" if kind.args.get("allow_null") else "NOT NULL")
         elif isinstance(kind, exp.GeneratedAsIdentityColumnConstraint):

@@ -18,8 +18,9 @@ from pysqlbridge.tds.token import EnvChangeType, env_change, error
 from tests.servers import sqlserver_wire as wire
 from tests.servers.sqlserver_ddl import defined
 from tests.servers.sqlserver_errors import described_marks, refused
+from tests.servers.sqlserver_procedures import carried_out, used
 from tests.servers.sqlserver_sql import Held, Statement, translate
-from tests.servers.sqlserver_types import Native, Refused, described, native
+from tests.servers.sqlserver_types import Native, Refused, described, native, without_collation
 
 _SET = re.compile(r"SET\s+(TRANSACTION\s+ISOLATION\s+LEVEL\s+(?:READ\s+\w+|\w+)|IDENTITY_INSERT\s+\S+\s+\w+|"
                   r"\w+(?:\s*,\s*\w+)*\s+(?:'[^']*'|[^\s;]+))\s*;?\s*", re.I)  # fmt: skip
@@ -79,7 +80,7 @@ class Place:
             missing = [sql for text, sql in wanted.items() if text not in self.domains]
             if missing:
                 with psycopg.connect(self.dsn, autocommit=True) as connection:
-                    for sql in missing:
+                    for sql in [*missing, *map(without_collation, missing)]:
                         connection.execute(sql.encode())
                 self.domains.update(wanted)
 
@@ -155,7 +156,7 @@ class Session:
     def rpc(self, call: wire.Call, more: bool) -> bytes:
         """A called procedure's answer."""
         status = _MORE if more else 0
-        made, handle = b"", None
+        made, handle, silent = b"", None, self.silent
         try:
             text, parameters, handle, runs = self._called(call)
             for tokens, count in self._each(text, parameters) if runs else ():
@@ -165,6 +166,8 @@ class Session:
                 made += described_marks(self.behind, self._look, parameters[0].value) + wire.done(0xFF, _MORE)
         except Refused as told:
             return made + self._failed(told) + wire.done(0xFE, _ERROR | status)
+        finally:
+            self.silent = silent  # what a procedure sets ends with it
         return made + wire.returned(handle) + wire.done(0xFE, status)
 
     def _called(self, call: wire.Call) -> tuple[str, list[wire.Parameter], int | None, bool]:
@@ -226,6 +229,8 @@ class Session:
             return self.end(found[1].upper()), None
         if _BEGIN.match(sql):
             return self.begin(), None
+        if carried_out(self.behind, sql, parameters, self.open):
+            return b"", None
         sql = sql.replace("@@TRANCOUNT", str(int(self.open))).replace(
             "@@SPID", str(self.behind.info.backend_pid)
         )
@@ -256,7 +261,7 @@ class Session:
                 self.behind.execute(b"SAVEPOINT hdm_statement")
             for one in made.before if self.open else ():
                 self.behind.execute(one.encode())
-            cursor = self.behind.execute(made.sql.encode(), [one.value for one in parameters] or None)
+            cursor = self.behind.execute(*used(made.sql, [one.value for one in parameters]))
         except (psycopg.Error, UnicodeError) as failure:
             if keep and not self.behind.closed:
                 self.behind.execute(b"ROLLBACK TO SAVEPOINT hdm_statement")

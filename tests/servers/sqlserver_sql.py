@@ -146,6 +146,9 @@ class Translation:
                 except Refused:
                     table.set("catalog", None)
                     continue
+            if isinstance(self.tree, exp.Create) and table is self.tree.this:  # a view
+                table.set("db", exp.to_identifier(table.db or "dbo", quoted=True))
+                continue
             held = self._found(table)
             self.columns.update(held.columns)
             schema, _, name = held.name.partition(".")
@@ -154,6 +157,9 @@ class Translation:
             table.set("db", exp.to_identifier(schema.strip('"'), quoted=True))
             table.set("this", exp.to_identifier(name.strip('"'), quoted=True))
             table.set("alias", alias)
+            if "UPDLOCK" in hints and isinstance(table.parent_select, exp.Select):
+                rows = exp.Table(this=exp.to_identifier(table.alias_or_name, quoted=True))
+                table.parent_select.append("locks", exp.Lock(update=True, expressions=[rows]))
             if "TABLOCKX" in hints:
                 self.before.append(f"LOCK TABLE {held.name} IN ACCESS EXCLUSIVE MODE")
 
@@ -184,6 +190,8 @@ class Translation:
         if isinstance(node, _COMPARED):
             self._widen(node)
         elif isinstance(node, exp.Column) and isinstance(node.this, exp.Identifier):
+            if node.table.lower() == "inserted":  # of OUTPUT
+                node.set("table", None)
             if known := self.columns.get(node.name.lower()):
                 node.set("this", exp.to_identifier(known[0], quoted=True))
         elif isinstance(node, exp.National):
@@ -209,6 +217,11 @@ class Translation:
             value = node.expressions[0]
             known_type = exp.Anonymous(this="pg_typeof", expressions=[value.copy()])
             return exp.Anonymous(this="data_length", expressions=[value, known_type])
+        elif isinstance(node, exp.Replace) or (
+            isinstance(node, exp.Anonymous) and node.name.lower() == "replace"
+        ):
+            given = node.expressions or [node.this, node.args["expression"], node.args["replacement"]]
+            return exp.Anonymous(this="replaced", expressions=given)
         elif isinstance(node, exp.CurrentTimestamp):
             return exp.Anonymous(this="getdate")
         return node

@@ -96,6 +96,13 @@ class Native:
         return Sent(name, kind, size, self.scale, nullable, identity)
 
 
+def without_collation(domain: str) -> str:
+    """The domain for columns with a collation of their own; two collations make no foreign key."""
+    if " COLLATE ms." not in domain:
+        return "SELECT 1"
+    return re.sub(r" COLLATE ms\.(wide|narrow)", "", domain).replace("DOMAIN ms.", "DOMAIN plain.")
+
+
 def native(text: str) -> Native:
     """Read a type as it is declared; refuse what no column can be."""
     found = _NAME.match(text)

@@ -75,6 +75,7 @@ class RowsCrawler(Crawler):
         self._schemas = schemas
         self._in = self.listed(schemas)
         self._missing: list[str] = []
+        self._hidden: list[tuple[str, str]] = []
         self._found = {
             name: grouped(self.ask(name))
             for name in ("columns", "keys", "foreign", "checks", "indexes", "placing")
@@ -237,7 +238,7 @@ class RowsCrawler(Crawler):
         )
 
     def _views(self, selection: Selection, relations: tuple[Relation, ...]) -> tuple[View, ...]:
-        views, self._hidden = [], []
+        views = []
         for schema, name, sql, comment in self.ask("views"):
             path = (str(schema), str(name))
             if not sql:  # a secure or encrypted view shows its text to its owner only

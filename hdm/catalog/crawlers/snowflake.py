@@ -54,7 +54,9 @@ FROM INFORMATION_SCHEMA.VIEWS v WHERE v.TABLE_SCHEMA IN ({schemas}) ORDER BY v.T
 FROM INFORMATION_SCHEMA.SEQUENCES WHERE SEQUENCE_SCHEMA IN ({schemas}) ORDER BY SEQUENCE_SCHEMA,
   SEQUENCE_NAME""",
         unread="""SELECT 'routine', PROCEDURE_SCHEMA, PROCEDURE_NAME FROM INFORMATION_SCHEMA.PROCEDURES
-WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
+WHERE PROCEDURE_SCHEMA IN ({schemas})
+UNION ALL SELECT 'TRANSIENT of table', TABLE_SCHEMA, TABLE_NAME FROM INFORMATION_SCHEMA.TABLES
+WHERE IS_TRANSIENT = 'YES' AND TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
@@ -76,12 +78,18 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
     def _refined(self, rows: list[Row]) -> list[Row]:
         """Return column rows with the details that INFORMATION_SCHEMA lacks.
 
-        These are the fraction digits of temporals and the expressions of generated columns.
+        These are the fraction digits of temporals and the expressions of generated columns. Collations, which
+        no column of another table would be given, are listed as not read.
         """
         shown = {
             (row["schema_name"], row["table_name"], row["column_name"]): row
             for row in self._show("column details", "SHOW COLUMNS IN SCHEMA {schema}")
         }
+        for (schema, table, column), row in shown.items():
+            if collation := json.loads(row.get("data_type") or "{}").get("collation"):
+                self._hidden.append(
+                    (f"collation {collation} of column {column} of table", f"{schema}.{table}")
+                )
         return [_detailed(row, shown.get(row[:3], {})) for row in rows]
 
     def _show(self, name: str, sql: str) -> list[dict[str, Any]]:

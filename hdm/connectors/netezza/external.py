@@ -26,10 +26,10 @@ from hdm.connectors.netezza.database import NetezzaDatabase
 from hdm.connectors.netezza.granted import TriesRights
 from hdm.connectors.netezza.literals import CAST_WIDTH, cut, is_cast
 from hdm.connectors.netezza.profile import NetezzaProfile
-from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue, UsageError
+from hdm.errors import CorruptFile, UnrepresentableValue, UsageError
 from hdm.files.atomic_file import is_there
 from hdm.model import Chunk, Column, Kind, Payload, Table
-from hdm.sql import Database, SqlSource, SqlSourceConfig, relation
+from hdm.sql import Database, SqlSource, SqlSourceConfig
 from hdm.sql import odbc_codec as casting
 
 _OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE NULLVALUE ''"
@@ -118,12 +118,7 @@ class NetezzaExternalTableSource(SqlSource):
         path = folder / f"{start}{uuid.uuid4().hex[:8]}.unload"
         connection = self.database.connect("hdm:unload", write=True)  # an unload is a CREATE
         try:
-            if self._described(connection).schema_sha != table.schema_sha:
-                raise SchemaDrift(
-                    f"{table.dataset.name} is not as it was when planned: columns or types differ",
-                    hint="plan again, or set schema_policy",
-                )
-            relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
+            self.hold_to_plan(connection, table, chunk)
             rows = self.database.change(connection, self.unload_sql(table, chunk, path))
             if rows < 0:  # the server did not say
                 counted = f"SELECT COUNT(*) FROM {self._origin(table)}{self._where(table, chunk)}"

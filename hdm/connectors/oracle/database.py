@@ -17,13 +17,12 @@ from pydantic import Field
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
 from hdm.connectors.oracle import binds, granted
+from hdm.connectors.oracle.catalogue import OracleCatalogue
 from hdm.connectors.oracle.frames import hold_to_decimals, naming
-from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Table
-from hdm.sql import Database, SqlProfile
+from hdm.sql import SqlProfile
 from hdm.sql import odbc_codec as casting
-from hdm.sql.describe import described, relation_of
 from hdm.sql.profile import OwnDriver
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
@@ -69,7 +68,7 @@ class OracleProfile(SqlProfile, OwnDriver):
     """Folder of the client libraries for ``thick``; left out, the system looks for them."""
 
 
-class OracleDatabase(Database):
+class OracleDatabase(OracleCatalogue):
     """Connects to one Oracle service, reads and writes it.
 
     DDL commits, so tables are created before the load's transaction begins.
@@ -154,24 +153,6 @@ class OracleDatabase(Database):
             self.run(connection, self.dialect.read_only_transaction)
 
     # -- catalogue -------------------------------------------------------------
-
-    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Return a table as ALL_TAB_COLS and ALL_CONSTRAINTS describe it; None if there is none."""
-        return described(self, connection, path, catalogue_sql("oracle"))
-
-    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest that identifies the storage of a table's rows; None for a view or a query.
-
-        It is made of the data object ids of the table and its partitions, which TRUNCATE and MOVE change.
-        """
-        return relation_of(self, connection, path, catalogue_sql("oracle"))
-
-    def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Return True if sessions that share an SCN find the same rows: in a table, not in a view.
-
-        False for a name that has no table.
-        """
-        return self.relation(connection, "", path) is not None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """Return a query's columns, found by parsing it; expressions without precision are text."""

@@ -12,7 +12,7 @@ from hdm.arrow import rows as row_codec
 from hdm.connectors.snowflake.arriving import SEMI_STRUCTURED, base, detour, must_be, through
 from hdm.connectors.snowflake.connecting import SnowflakeConnecting
 from hdm.connectors.snowflake.staging import Put, Staging, copy_files
-from hdm.errors import UsageError
+from hdm.errors import SchemaDrift, UsageError
 from hdm.model import Column, Kind, Table
 from hdm.sql import odbc_codec as casting
 
@@ -33,27 +33,39 @@ class SnowflakeDatabase(SnowflakeConnecting):
 
         Raises ``UsageError`` if several tables have that name in other cases, and none exactly this one.
         """
-        schema = path[-2] if len(path) > 1 else None
-        home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
-        where = "table_schema = ?" if schema else "table_schema = CURRENT_SCHEMA()"
-        rows = self.run(
-            connection,
-            "SELECT table_schema, table_name, row_count, bytes, table_type "
-            f"FROM {home}information_schema.tables WHERE {where} AND UPPER(table_name) = UPPER(?)",
-            (schema, path[-1]) if schema else (path[-1],),
-        )
-        exact = [row for row in rows if row[1] == path[-1]] or rows
+        rows = self.listed(connection, path)
+        exact = [row for row in rows if row["name"] == path[-1]] or rows
         if not exact:
             return None
         if len(exact) > 1:
             raise UsageError(
-                f"{path[-1]} could be any of {', '.join(str(row[1]) for row in exact)}",
+                path[-1] + " could be any of " + ", ".join(str(row["name"]) for row in exact),
                 hint="write the name in its exact case",
             )
-        found_schema, name, count, size, what = exact[0]
-        full = (*path[:-2], str(found_schema), str(name)) if len(path) > 1 else (str(name),)
-        described = self.rows(connection, f"DESCRIBE TABLE {self.dialect.qualify(full)}")
-        columns = tuple(
+        found = exact[0]
+        name, what = str(found["name"]), str(found["kind"])
+        full = (*path[:-2], str(found["schema_name"]), name) if len(path) > 1 else (name,)
+        columns = self._columns(connection, full)
+        keyed = []
+        if not what.upper().endswith("VIEW"):  # a view has no key, and may be refused as no table
+            keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
+        key = [str(row["column_name"]) for row in sorted(keyed, key=lambda row: int(row["key_sequence"]))]
+        rows_in_all, size = _int(found["rows"]), _int(found["bytes"])
+        return Table(self.dataset(full), full, columns, tuple(key), rows=rows_in_all, bytes=size)
+
+    def columns_of(self, connection: Any, path: Sequence[str]) -> tuple[Column, ...] | None:
+        """Return the columns of a table or view of exactly this name, by DESCRIBE; None if there is none.
+
+        No warehouse works for it.
+        """
+        try:
+            return self._columns(connection, path)
+        except SchemaDrift:  # no such table
+            return None
+
+    def _columns(self, connection: Any, path: Sequence[str]) -> tuple[Column, ...]:
+        described = self.rows(connection, f"DESCRIBE TABLE {self.dialect.qualify(path)}")
+        return tuple(
             self.dialect.column_from_catalog(
                 str(row["name"]),
                 str(row["type"]),
@@ -65,11 +77,24 @@ class SnowflakeDatabase(SnowflakeConnecting):
             for row in described
             if row.get("kind", "COLUMN") == "COLUMN"
         )
-        keyed = []
-        if not str(what).upper().endswith("VIEW"):  # a view has no key, and may be refused as no table
-            keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
-        key = [str(row["column_name"]) for row in sorted(keyed, key=lambda row: int(row["key_sequence"]))]
-        return Table(self.dataset(full), full, columns, tuple(key), rows=_int(count), bytes=_int(size))
+
+    def listed(self, connection: Any, path: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the rows of SHOW OBJECTS for the tables and views of this name in any case.
+
+        SHOW needs no warehouse, unlike INFORMATION_SCHEMA, which would start one for each chunk
+        (https://docs.snowflake.com/en/sql-reference/sql/show-objects). Empty if the schema is missing; raises
+        ``SchemaDrift`` if the database is.
+        """
+        like = self.dialect.string(path[-1].replace("\\", "_"))  # LIKE ignores case, and _ is any character
+        home = self.dialect.qualify(path[:-1])
+        try:
+            rows = self.rows(connection, f"SHOW OBJECTS LIKE {like}" + (f" IN SCHEMA {home}" if home else ""))
+        except SchemaDrift:
+            if len(path) > 2:
+                place = f"LIKE {self.dialect.string(path[-2])} IN DATABASE {self.dialect.quote(path[-3])}"
+                self.rows(connection, f"SHOW SCHEMAS {place}")
+            return []
+        return [row for row in rows if str(row["name"]).upper() == path[-1].upper()]
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """Return the columns of a query as the server describes them, without running it."""

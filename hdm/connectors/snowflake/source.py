@@ -16,6 +16,9 @@ from hdm.sql import Database, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.sessions import looking
 
+_TABLES = frozenset({"TABLE", "TRANSIENT", "TEMPORARY"})
+"""Kinds in SHOW OBJECTS that hold rows of their own and can be read as of a moment."""
+
 
 class SnowflakeSourceConfig(SqlSourceConfig):
     """Configuration of a Snowflake source: one table or query."""
@@ -53,14 +56,10 @@ class _Travelling(SnowflakeDatabase):
         """Return the table's time of creation, which differs for a table that was swapped in or recreated."""
         if path is None or len(path) < 2:
             return None
-        home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
-        rows = self.run(
-            connection,
-            f"SELECT CAST(created AS VARCHAR) FROM {home}information_schema.tables "
-            "WHERE table_schema = ? AND table_name = ? AND table_type = 'BASE TABLE'",
-            (path[-2], path[-1]),
-        )
-        return str(rows[0][0]) if rows else None
+        rows = [row for row in self.listed(connection, path) if row["name"] == path[-1]]
+        if not rows or str(rows[0]["kind"]).upper() not in _TABLES:
+            return None
+        return str(rows[0]["created_on"])
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
         """Return True if sessions that share a moment find the same rows: in a table, not in a view."""

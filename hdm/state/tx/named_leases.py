@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
 
 from hdm.errors import StateError
 from hdm.state.db import clock
@@ -56,12 +55,9 @@ def _take(base: Base, resource: str, holder: str) -> bool:
         return conn.execute(select(lease.c.token).where(lease.c.resource == resource)).first() is not None
 
     def create(conn: Connection) -> None:
+        # Who loses a race for the row begins anew and finds it; on SQL Server the error ends savepoints, too.
         if not exists(conn):
-            try:
-                with conn.begin_nested():
-                    conn.execute(insert(lease), {"resource": resource, "token": 0})
-            except IntegrityError:
-                return
+            conn.execute(insert(lease), {"resource": resource, "token": 0})
 
     if not base.db.read(exists):
         base.db.run(create)

@@ -178,6 +178,23 @@ def test_what_a_user_may_not_see_is_said() -> None:
     }
 
 
+def test_collations_and_transient_tables_of_snowflake_are_said() -> None:
+    """A table that is made from the catalogue has neither: keys would compare otherwise, and history cost."""
+    answer = recorded("snowflake")
+    folding = _column("NAME", '{"type":"TEXT","length":20,"collation":"de-ci"}')
+
+    def told(sql: str) -> Any:
+        rows = answer(sql)
+        if "IS_TRANSIENT = 'YES'" in sql:
+            return [*rows, ("TRANSIENT of table", "SALES", "A"), ("TRANSIENT of table", "OTHER", "A")]
+        return rows and [*rows, folding] if sql.startswith("SHOW COLUMNS") else rows
+
+    found = crawler("snowflake", told).crawl(select(["SALES.*"]))
+    assert ("TRANSIENT of table", "SALES.A") in found.unread
+    assert ("collation de-ci of column NAME of table", "SALES.A") in found.unread
+    assert not [name for _, name in found.unread if name.startswith("OTHER")]
+
+
 def test_snowflake_tells_digits_and_expressions_of_columns_by_show() -> None:
     answer = recorded("snowflake")
     stamp = ("SALES", "A", "AT", "TIMESTAMP_NTZ", "1", *[None] * 8, None)

@@ -22,7 +22,9 @@ from hdm.errors import (
     MissingDriver,
     PermanentError,
     RejectedRows,
+    SchemaDrift,
     SnapshotLost,
+    SourceChanged,
     TransientError,
     UnknownPlace,
     UnrepresentableValue,
@@ -55,7 +57,7 @@ def recorded(monkeypatch, *answers):
 
 def described(rows=10):
     return (
-        ("data_object_id FROM all_objects", [("TABLE", None, 70, 71)]),
+        ("data_object_id FROM all_objects", [("20260101000000", "TABLE", None, 70, 71)]),
         ("FROM all_objects", [("SALES", "ORDERS")]),
         ("FROM all_tab_cols", CATALOGUE),
         ("FROM all_constraints", [("ID",)]),
@@ -81,7 +83,7 @@ def test_the_catalogue_decides_the_types(monkeypatch):
     assert kinds["ID"] == (Kind.DECIMAL, "decimal128(18, 0)") and kinds["ANY"] == (Kind.DECIMAL, "string")
     assert kinds["DAY"] == (Kind.TIMESTAMP, "timestamp[us]") and kinds["BODY"] == (Kind.TEXT, "string")
     assert kinds["UTC"] == (Kind.TIMESTAMPTZ, "timestamp[us, tz=UTC]") and kinds["SPAN"][0] is Kind.INTERVAL
-    asked = [values for sql, values in said.said if "all_objects" in sql]
+    asked = [values for sql, values in said.said if "UPPER(object_name)" in sql]
     assert asked == [("SALES", "orders")]
 
 
@@ -119,6 +121,65 @@ def test_chunks_read_one_scn_and_arrive_exactly(monkeypatch):
     assert 'FROM "SALES"."ORDERS" AS OF SCN 4711' in sql and 'TO_CHAR("SPAN")' in sql
     options = next(values for text, values in said.said if text == sql)
     assert options["fetch_decimals"] is True
+
+
+VIEWS = re.compile(r"FROM (all_(?!col_comments)\w+)", re.IGNORECASE)
+
+
+def looks(said):
+    """The ALL_ views that were asked, in order; forgets what was said."""
+    asked = [found for sql, _ in said.said for found in VIEWS.findall(sql)]
+    said.said.clear()
+    return asked
+
+
+def test_a_chunk_looks_once_whether_its_table_is_as_it_was_planned(monkeypatch):
+    """Each of the ALL_ views can take seconds where a schema is large; they were five for each chunk."""
+    dictionary = {"objects": [("20260101000000", "TABLE", None, 70, 71)], "columns": CATALOGUE}
+    frame = pa.table({"ID": pa.array([Decimal(1)], pa.decimal128(18, 0))})
+    said = recorded(
+        monkeypatch,
+        ("data_object_id FROM all_objects", lambda sql, values: dictionary["objects"]),
+        ("FROM all_tab_cols", lambda sql, values: dictionary["columns"]),
+        *described(),
+        ("^SELECT", [frame]),
+    )
+    one = source(table_name="ORDERS", columns=["ID"])
+    table = one.describe()
+    looks(said)
+    relation = one.database.relation(one.database.connect(), "", table.path)
+    part = Chunk(JOB, table.dataset, 0, snapshot="4711", relation=relation)
+    looks(said)
+    for _ in range(3):
+        assert sum(batch.num_rows for batch in one.read(table, part).batches()) == 1
+        assert looks(said) == ["all_objects"]
+
+    dictionary["objects"] = [(None, "TABLE", None, 70, 71)]  # changed within these ten seconds
+    for _ in range(2):
+        assert sum(batch.num_rows for batch in one.read(table, part).batches()) == 1
+        assert "all_tab_cols" in looks(said)
+
+    dictionary["objects"] = [("20260102000000", "TABLE", None, 70, 71)]
+    dictionary["columns"] = [("ID", "NUMBER(19,0)", *CATALOGUE[0][2:])]
+    with pytest.raises(SchemaDrift, match="not as it was when planned"):
+        list(one.read(table, part).batches())
+    dictionary["objects"] = [("20260102000000", "TABLE", None, 70, 72)]
+    dictionary["columns"] = CATALOGUE
+    with pytest.raises(SourceChanged, match="truncated, rewritten, replaced"):
+        list(one.read(table, part).batches())
+
+
+def test_a_view_is_described_for_each_chunk(monkeypatch):
+    """What a view shows can change without a change of the view."""
+    said = recorded(monkeypatch, ("data_object_id FROM all_objects", []), *described())
+    one = source(table_name="ORDERS")
+    table = one.describe()
+    connection = one.database.connect()
+    for _ in range(2):
+        looks(said)
+        assert one.database.columns_of(connection, table.path) == table.columns
+        assert "all_tab_cols" in looks(said)
+    assert one.database.relation(connection, "", table.path) is None
 
 
 def test_without_a_grant_on_the_dictionary_the_scn_comes_from_flashback(monkeypatch):

@@ -102,7 +102,7 @@ def opened(
     ]
     conversation = Conversation(
         ("^ALTER SESSION|^SET TRANSACTION READ ONLY$", None), ("^PARSE", frames.parse),
-        ("data_object_id FROM all_objects", [("TABLE", None, 70, 71)]),
+        ("data_object_id FROM all_objects", [("20260101000000", "TABLE", None, 70, 71)]),
         ("FROM all_objects", [("S", "T")]), ("FROM all_tab_cols", catalogue), ("FROM all_constraints", []),
         ("FROM all_tables", [(10, 100)]), (r"COUNT\(\*\)", [(1,)]), ("^SELECT", frames.select),
     )  # fmt: skip

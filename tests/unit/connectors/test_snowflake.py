@@ -36,6 +36,7 @@ from hdm.connectors.snowflake.staging import Put, _check, copy_sql
 from hdm.errors import (
     BrokenContract,
     CorruptFile,
+    HdmError,
     MissingDriver,
     RejectedRows,
     UnrepresentableValue,
@@ -467,7 +468,7 @@ def test_the_azure_stage_is_made_from_an_integration_without_a_secret():
     )
     one.database.change = lambda connection, sql, values=(): seen.append(sql) or 0
     one.database.connect = lambda *a, **k: SimpleNamespace(close=lambda: None)
-    with pytest.raises(AttributeError):
+    with pytest.raises(HdmError, match="AttributeError"):
         one.prepare(TABLE, JOB, 1, Mode.APPEND)  # goes on to ask the catalogue, which is not there
     assert seen[0] == (
         'CREATE STAGE IF NOT EXISTS "D"."S"."TMP" URL = '

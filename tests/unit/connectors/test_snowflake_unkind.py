@@ -6,8 +6,9 @@ import datetime as dt
 
 import pyarrow as pa
 import pytest
+from snowflake.connector.cursor import SnowflakeCursor
 
-from hdm.connectors.snowflake import SnowflakeCopySink, SnowflakeDatabase
+from hdm.connectors.snowflake import SnowflakeCopySink, SnowflakeDatabase, SnowflakeSource
 from hdm.connectors.snowflake.session import STATEMENT_SECONDS, Session, arguments
 from hdm.connectors.snowflake.staging import place
 from hdm.dialects import dialect
@@ -15,6 +16,8 @@ from hdm.errors import (
     Deadlock,
     PermanentError,
     RejectedRows,
+    SchemaDrift,
+    SourceChanged,
     Throttled,
     TransientError,
     UnrepresentableValue,
@@ -458,17 +461,59 @@ def test_rows_that_a_policy_hides_are_not_taken_for_gone(account, monkeypatch): 
 def test_a_view_is_not_asked_for_keys(account):  # noqa: F811
     write(sink(account), chunk(), batch(1))
     one = SnowflakeDatabase(profile(account))
-    connection, said = one.connect("t"), []
+    connection, said, rows = one.connect("t"), [], one.rows
     place = (account["database"], "PUBLIC")
     named = one.dialect.qualify((*place, "orders"))
     one.change(connection, f"CREATE VIEW {one.dialect.qualify((*place, 'seen'))} AS SELECT * FROM {named}")
-    rows, run = one.rows, one.run
-    listed = [("PUBLIC", "seen", None, None, "VIEW")]  # the emulator keeps views out of this list
-    one.run = lambda connection, sql, values=(): listed if "seen" in values else run(connection, sql, values)
     one.rows = lambda connection, sql: said.append(sql) or rows(connection, sql)
     assert len(one.find(connection, (*place, "seen")).columns) == len(TABLE.columns)
     assert not [sql for sql in said if "KEYS" in sql]
     assert one.find(connection, (*place, "orders")) and [sql for sql in said if "KEYS" in sql]
+    connection.close()
+
+
+def test_no_warehouse_works_to_look_whether_a_chunk_is_of_its_table(account, monkeypatch):  # noqa: F811
+    """A SELECT from INFORMATION_SCHEMA starts a warehouse that sleeps; SHOW and DESCRIBE need none."""
+    write(sink(account), chunk(), batch(1))
+    one = SnowflakeSource(SnowflakeSource.Config(table_name="orders"), profile(account), name="s")
+    table = one.describe()
+    with one.snapshot() as token:
+        (part,) = one.split(table, one.window(), JOB, token)
+    assert part.relation and table.rows == 1
+    said, execute = [], SnowflakeCursor.execute
+    monkeypatch.setattr(
+        SnowflakeCursor,
+        "execute",
+        lambda self, sql, *rest, **more: said.append(sql) or execute(self, sql, *rest, **more),
+    )
+    assert sum(found.num_rows for found in one.read(table, part).batches()) == 1
+    assert [sql.split()[0] for sql in said] == ["DESCRIBE", "SHOW", "SELECT"], said
+    assert not [sql for sql in said if "information_schema" in sql.lower()]
+    described = [sql for sql in (said.clear(), one.describe(), said)[2] if "information_schema.tables" in sql]
+    assert described == []
+
+
+def test_a_table_of_the_same_name_is_not_the_table(account):  # noqa: F811
+    write(sink(account), chunk(), batch(1))
+    one = SnowflakeSource(SnowflakeSource.Config(table_name="orders"), profile(account), name="s")
+    table = one.describe()
+    with one.snapshot() as token:
+        (part,) = one.split(table, one.window(), JOB, token)
+    connection = one.database.connect("t", write=True)
+    paths = [(*table.path[:-1], name) for name in ("orders", "other")]
+    named, other = map(one.dialect.qualify, paths)
+    one.database.run(connection, one.dialect.create_table(paths[1], table.columns, ()))
+    one.database.run(connection, f"ALTER TABLE {named} SWAP WITH {other}")
+    with pytest.raises(SourceChanged, match="replaced"):
+        list(one.read(table, part).batches())
+    one.database.run(connection, f"ALTER TABLE {named} SWAP WITH {other}")
+    assert sum(found.num_rows for found in one.read(table, part).batches()) == 1
+    one.database.run(connection, f"ALTER TABLE {named} ADD COLUMN more NUMBER(4,0)")
+    with pytest.raises(SchemaDrift, match="not as it was when planned"):
+        list(one.read(table, part).batches())
+    one.database.run(connection, f"DROP TABLE {named}")
+    with pytest.raises(UsageError, match="there is no table"):
+        list(one.read(table, part).batches())
     connection.close()
 
 

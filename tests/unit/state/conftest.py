@@ -26,8 +26,11 @@ from hdm.model import (
     Table,
 )
 from hdm.state import Job, JobInfo, Lease, RunInfo, StateManager
+from tests.servers.sqlserver import SQLServerDatabase, microsoft_driver
 
 BACKENDS = ("sqlite", "postgres", "mariadb")
+SHARED = (*BACKENDS, pytest.param("sqlserver", marks=pytest.mark.long))
+"""SQL Server is a stand-in over TDS, by Microsoft's driver; ``test_on_sqlserver.py`` is for every day."""
 
 
 def table(
@@ -162,18 +165,23 @@ def file_of(lease: Lease) -> StagedFile:
     return StagedFile(f"file:///stage/{lease.chunk_id}.parquet", "parquet", 100, 10, "f" * 64)
 
 
+def url_of(database: Any) -> str:
+    """The URL of a state database in an empty database of the tests."""
+    made: str = database.url(microsoft_driver()) if isinstance(database, SQLServerDatabase) else database.url
+    return made
+
+
 @pytest.fixture(scope="session")
 def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('state')}/state.db"
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
+@pytest.fixture(scope="session", params=SHARED)
 def shared_url(request: pytest.FixtureRequest, sqlite_file: str) -> str:
     """A state database that tests share; they keep apart by their pipeline keys."""
     if request.param == "sqlite":
         return sqlite_file
-    made: str = request.getfixturevalue(f"fresh_{request.param}")().url
-    return made
+    return url_of(request.getfixturevalue(f"fresh_{request.param}")())
 
 
 @pytest.fixture(scope="session")
@@ -192,9 +200,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database without anything in it."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/fresh.db"
-    make: Callable[[], Any] = request.getfixturevalue(f"fresh_{request.param}")
-    url: str = make().url
-    return url
+    return url_of(request.getfixturevalue(f"fresh_{request.param}")())
 
 
 @pytest.fixture
