@@ -6,7 +6,7 @@ Types: https://duckdb.org/docs/stable/sql/data_types/overview.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects import referring
@@ -207,6 +207,37 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         if one.op not in (">=", "<"):
             raise UsageError(f"not a page condition: {one.op!r}", hint="plan again")
         return f"rowid {one.op} {int(one.value) * PAGE_ROWS}"
+
+    def turn_zeros(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        floats: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
+    ) -> str:
+        """Return an UPDATE after which a merge of ``stage`` can change the sign of zeros in ``floats``.
+
+        DuckDB leaves out the change of a value to an equal one, and 0.0 equals -0.0. Where only the sign
+        differs, the row gets 1 first. The other words are those of ``merge``.
+        """
+        wrong = {name: self._other_zero(self.quote(name)) for name in floats}
+        put = ", ".join(
+            f"{self.quote(name)} = CASE WHEN {test} THEN 1 ELSE t.{self.quote(name)} END"
+            for name, test in wrong.items()
+        )
+        same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
+        guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
+        return (
+            f"UPDATE {self.qualify(target)} AS t SET {put} FROM {self.qualify(stage)} AS s "
+            f"WHERE {self.keyed(key, null_keys)} AND {same}{guard} AND ({' OR '.join(wrong.values())})"
+        )
+
+    def _other_zero(self, name: str) -> str:
+        return f"(t.{name} = 0 AND s.{name} = 0 AND signbit(t.{name}) <> signbit(s.{name}))"
 
     def qualify(self, path: Sequence[str]) -> str:
         """Return the table's full name, with the catalogue if it and the schema have the same name.
