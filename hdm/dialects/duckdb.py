@@ -12,6 +12,7 @@ from typing import ClassVar
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.duckdb_facts import DuckDBFacts
+from hdm.dialects.duckdb_hashing import DuckDBHashing
 from hdm.dialects.types import TEXTS, Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -78,7 +79,7 @@ _KEEPS: dict[Kind, Stored] = {
 }  # fmt: skip
 
 
-class DuckDBDialect(DuckDBFacts, Dialect):
+class DuckDBDialect(DuckDBHashing, DuckDBFacts, Dialect):
     """The SQL of DuckDB 1.4 or later."""
 
     name = "duckdb"
