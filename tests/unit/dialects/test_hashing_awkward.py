@@ -168,6 +168,17 @@ def test_days_charsets_and_collations_of_mariadb(maria: System) -> None:
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("day", ["2024-02-31", "2024-00-05", "0000-00-00", "0000-05-05"])
+def test_a_day_that_is_none_is_read(maria: System, day: str) -> None:
+    maria.run("CREATE OR REPLACE TABLE odd (id BIGINT PRIMARY KEY, born DATE)")
+    maria.run(f"SET STATEMENT sql_mode = 'ALLOW_INVALID_DATES' FOR INSERT INTO odd VALUES (1, '{day}')")
+    assert maria.run("SELECT CAST(born AS CHAR) FROM odd") == [(day,)]
+    one = side(maria, "odd")
+    with one.open() as reader:
+        assert reader.sums(Buckets(pairs_of(one), ()), first=True) is None
+
+
+@pytest.mark.server
 @pytest.mark.long
 def test_a_row_longer_than_a_packet_is_read(maria: System) -> None:
     """CONCAT gives NULL then: it must not count for equal to another such row."""
