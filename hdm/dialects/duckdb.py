@@ -29,6 +29,8 @@ from hdm.model import Column, Condition, Kind
 PAGE_ROWS = 2_048
 """Rows in a ``@page``; DuckDB's own vectors have as many."""
 
+_TINY = "1e-37"
+"""A number that FLOAT and DOUBLE tell from zero."""
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)\Z")
 _UNTOLD = re.compile(r"\b(UNION|VARIANT)\b", re.IGNORECASE)
 _KINDS: dict[str, tuple[Kind, int | None, int | None]] = {
@@ -223,11 +225,12 @@ class DuckDBDialect(DuckDBHashing, DuckDBFacts, Dialect):
         """Return an UPDATE after which a merge of ``stage`` can change the sign of zeros in ``floats``.
 
         DuckDB leaves out the change of a value to an equal one, and 0.0 equals -0.0. Where only the sign
-        differs, the row gets 1 first. The other words are those of ``merge``.
+        differs, the row first gets a number so small that hardly any CHECK refuses it. The other words are
+        those of ``merge``.
         """
         wrong = {name: self._other_zero(self.quote(name)) for name in floats}
         put = ", ".join(
-            f"{self.quote(name)} = CASE WHEN {test} THEN 1 ELSE t.{self.quote(name)} END"
+            f"{self.quote(name)} = CASE WHEN {test} THEN {_TINY} ELSE t.{self.quote(name)} END"
             for name, test in wrong.items()
         )
         same = self.match("t", "s", key, null_safe=null_keys, exact=exact)

@@ -189,13 +189,9 @@ class DuckDBDatabase(Database):
         """Return the statements that merge the rows of ``stage`` into ``held``; zeros get their sign, too."""
         merge = super().merging(connection, held, stage, **how)
         columns, key = how.pop("columns"), how.pop("key")
-        floats = [
-            column.name
-            for column in held.columns
-            if column.kind in (Kind.FLOAT32, Kind.FLOAT64)
-            and column.name in columns
-            and column.name not in key
-        ]
+        fold = self.dialect.folded
+        known = {fold(c.name) for c in held.columns if c.kind in (Kind.FLOAT32, Kind.FLOAT64)}
+        floats = [name for name in columns if fold(name) in known and name not in key]
         first = [self.dialect.turn_zeros(held.path, stage, floats, key, **how)] if floats else []
         return [*first, *merge]
 

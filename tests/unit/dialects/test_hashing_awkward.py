@@ -224,3 +224,23 @@ def test_a_type_that_the_manifest_declares_is_read(tmp_path: Path) -> None:
         pairs = pairs_of(one)
         with one.open() as reader:
             assert (reader.sums(Buckets(pairs, ()), first=True) is not None) == computed
+
+
+@pytest.mark.server
+def test_texts_of_several_collations_of_postgres(ask: dict[str, Callable[..., Any]]) -> None:
+    """Also one that takes different texts for equal: what counts are the bytes."""
+    made = postgres_system(ask["postgres"]())
+    made.run("CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)")
+    made.run(
+        'CREATE TABLE t (id bigint, a text COLLATE "C", b text COLLATE "POSIX", c text COLLATE loose, d bytea)'
+    )
+    made.run(
+        "INSERT INTO t VALUES (1, 'a', 'A', 'Ab', ''), (2, '', NULL, '', NULL), (3, ' ', '\u00e4', 'aB ', 'x')"
+    )
+    one = side(made, "t")
+    rules = {name: Accepted(trailing_blanks=True, empty_is_null=True) for name in "abc"}
+    for accept in ({}, rules):
+        pairs = pairs_of(one, **accept)
+        for chosen in (pairs, pairs[:4]):
+            computed, read = both(one, Buckets(chosen, (), hashed=16))
+            assert computed is not None and read is not None and unequal(computed, read) == []
