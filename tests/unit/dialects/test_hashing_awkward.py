@@ -231,12 +231,10 @@ def test_texts_of_several_collations_of_postgres(ask: dict[str, Callable[..., An
     """Also one that takes different texts for equal: what counts are the bytes."""
     made = postgres_system(ask["postgres"]())
     made.run("CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false)")
-    made.run(
-        'CREATE TABLE t (id bigint, a text COLLATE "C", b text COLLATE "POSIX", c text COLLATE loose, d bytea)'
-    )
-    made.run(
-        "INSERT INTO t VALUES (1, 'a', 'A', 'Ab', ''), (2, '', NULL, '', NULL), (3, ' ', '\u00e4', 'aB ', 'x')"
-    )
+    texts = 'a text COLLATE "C", b text COLLATE "POSIX", c text COLLATE loose'
+    made.run(f"CREATE TABLE t (id bigint, {texts}, d bytea)")
+    made.run("INSERT INTO t VALUES (1, 'a', 'A', 'Ab', ''), (2, '', NULL, '', NULL)")
+    made.run("INSERT INTO t VALUES (3, ' ', '\u00e4', 'aB ', 'x')")
     one = side(made, "t")
     rules = {name: Accepted(trailing_blanks=True, empty_is_null=True) for name in "abc"}
     for accept in ({}, rules):
