@@ -6,12 +6,13 @@ Types: https://duckdb.org/docs/stable/sql/data_types/overview.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.duckdb_facts import DuckDBFacts
+from hdm.dialects.duckdb_hashing import DuckDBHashing
 from hdm.dialects.types import TEXTS, Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -28,6 +29,8 @@ from hdm.model import Column, Condition, Kind
 PAGE_ROWS = 2_048
 """Rows in a ``@page``; DuckDB's own vectors have as many."""
 
+_TINY = "1e-37"
+"""A number that FLOAT and DOUBLE tell from zero."""
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)\Z")
 _UNTOLD = re.compile(r"\b(UNION|VARIANT)\b", re.IGNORECASE)
 _KINDS: dict[str, tuple[Kind, int | None, int | None]] = {
@@ -78,7 +81,7 @@ _KEEPS: dict[Kind, Stored] = {
 }  # fmt: skip
 
 
-class DuckDBDialect(DuckDBFacts, Dialect):
+class DuckDBDialect(DuckDBHashing, DuckDBFacts, Dialect):
     """The SQL of DuckDB 1.4 or later."""
 
     name = "duckdb"
@@ -207,6 +210,38 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         if one.op not in (">=", "<"):
             raise UsageError(f"not a page condition: {one.op!r}", hint="plan again")
         return f"rowid {one.op} {int(one.value) * PAGE_ROWS}"
+
+    def turn_zeros(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        floats: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
+    ) -> str:
+        """Return an UPDATE after which a merge of ``stage`` can change the sign of zeros in ``floats``.
+
+        DuckDB leaves out the change of a value to an equal one, and 0.0 equals -0.0. Where only the sign
+        differs, the row first gets a number so small that hardly any CHECK refuses it. The other words are
+        those of ``merge``.
+        """
+        wrong = {name: self._other_zero(self.quote(name)) for name in floats}
+        put = ", ".join(
+            f"{self.quote(name)} = CASE WHEN {test} THEN {_TINY} ELSE t.{self.quote(name)} END"
+            for name, test in wrong.items()
+        )
+        same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
+        guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
+        return (
+            f"UPDATE {self.qualify(target)} AS t SET {put} FROM {self.qualify(stage)} AS s "
+            f"WHERE {self.keyed(key, null_keys)} AND {same}{guard} AND ({' OR '.join(wrong.values())})"
+        )
+
+    def _other_zero(self, name: str) -> str:
+        return f"(t.{name} = 0 AND s.{name} = 0 AND signbit(t.{name}) <> signbit(s.{name}))"
 
     def qualify(self, path: Sequence[str]) -> str:
         """Return the table's full name, with the catalogue if it and the schema have the same name.

@@ -13,6 +13,7 @@ from typing import ClassVar
 from hdm.dialects import referring
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
 from hdm.dialects.mysql_facts import MySQLFacts
+from hdm.dialects.mysql_hashing import MySQLHashing
 from hdm.dialects.mysql_merging import MySQLMerging
 from hdm.dialects.mysql_settings import OWN_SETTINGS, SETTINGS, assigned
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
@@ -50,7 +51,7 @@ Each server executes its own comment only: https://mariadb.com/kb/en/comment-syn
 """
 
 
-class MySQLDialect(MySQLFacts, MySQLMerging):
+class MySQLDialect(MySQLHashing, MySQLFacts, MySQLMerging):
     """The SQL of MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
+from hdm.model import Kind
 from hdm.proof.forms import Form, Pair
 
 OTHER = "another value"
 _QUARTER = 15 * 60 * 1_000_000
 _WIDEST_ZONE = 14 * 3600 * 1_000_000
+_DAY = 86_400_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT = 2**53
+"""Up to here a float of 64 bits has every whole number."""
 _FLOAT32_DIGITS = 1e-6
 
 
@@ -29,6 +35,8 @@ def cause(pair: Pair, a: bytes | None, b: bytes | None) -> str:
         return _moments(a.decode(), b.decode())
     if pair.form is Form.FLOAT:
         return _floats(int(a), int(b))
+    if Kind.BOOLEAN in (pair.a.kind, pair.b.kind) and {a, b} == {b"0", b"1"}:
+        return "inverted"
     return _numbers(a.decode(), b.decode())
 
 
@@ -103,11 +111,24 @@ def _moments(a: str, b: str) -> str:
             if hours == 1
             else f"time zone: {hours.normalize():f} h apart"
         )
+    if apart == _DAY:
+        return "one day apart"
+    if _turned(one, other):
+        return "day and month swapped"
     for digits in range(6, -1, -1):
         step = Decimal(10) ** (6 - digits)
         if other % step == 0 and apart < step:
             return f"precision: seconds with {digits} digits"
     return OTHER
+
+
+def _turned(one: Decimal, other: Decimal) -> bool:
+    """Whether two moments are the same but for day and month, which are swapped."""
+    try:
+        first, second = (_EPOCH + timedelta(microseconds=int(each)) for each in (one, other))
+        return second == first.replace(month=first.day, day=first.month)
+    except (ValueError, OverflowError):
+        return False
 
 
 def _numbers(a: str, b: str) -> str:
@@ -116,6 +137,8 @@ def _numbers(a: str, b: str) -> str:
         return "not a number" if "NaN" in (a, b) else OTHER
     if one == -other:
         return "sign"
+    if one == one.to_integral_value() and abs(one) > _EXACT and float(one) == float(other):
+        return "precision of a float"
     exponent = other.as_tuple().exponent
     digits = -min(int(exponent), 0)
     if abs(one - other) < Decimal(1).scaleb(-digits) and digits < -int(one.as_tuple().exponent):

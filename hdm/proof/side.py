@@ -78,6 +78,8 @@ class SqlSide:
     table: Table
     database: Database
     select: Select
+    sums: bool = True
+    """Whether the columns are of the types that the database knows, so that it can spell their values."""
 
     @contextmanager
     def open(self) -> Iterator[Reader]:
@@ -123,13 +125,15 @@ class SqlReader:
         """Return the sums of all rows by bucket, which the database computes; None if it cannot."""
         database = self.side.database
         asked = database.dialect.can_sum
-        if not asked or not database.run(self.connection, asked)[0][0]:
+        if not self.side.sums or not asked or not database.run(self.connection, asked)[0][0]:
             return None
         sql = self._summing(buckets, first=first)
         if sql is None:
             return None
         columns: list[list[int]] = [[], [], [], [], []]
         for row in database.run(self.connection, sql):
+            if None in row:
+                return None
             for number, value in enumerate(row):
                 columns[number].append(int(value) % 2**64 if number else int(value))
         arrays = [pa.array(columns[0], pa.int64()), *(pa.array(one, pa.uint64()) for one in columns[1:])]
@@ -189,7 +193,7 @@ def side_of(source: Source, table: Table | None = None, *, moved: str | None = N
         chunk = Chunk("proof", table.dataset, 0, conditions=tuple(conditions))
         return source.selecting(table, chunk, columns, also)
 
-    return SqlSide(named(table), table, source.database, select)
+    return SqlSide(named(table), table, source.database, select, sums=not source.config.types)
 
 
 def _moved(source: SqlSource, table: Table, cursor: str, mark: str) -> str:

@@ -109,30 +109,6 @@ def facts(folder: Path, target: Target, rows: int = 300, **conf: Any) -> Place:
     return only(place, direct(place, "facts", target.sink, **conf))
 
 
-@pytest.mark.server
-def test_each_damaged_row_is_named_on_every_system(tmp_path: Path, target: Target) -> None:
-    place = facts(tmp_path, target)
-    assert place.hdm("run").code == 0
-    for level in ("counts", "columns", "rows"):
-        done = place.hdm("validate", "--level", level)
-        assert (done.code, ": equal, 300 rows" in done.out) == (0, True), done.said
-    wanted = DAMAGE if target.system in ("MySQL", "SQLite") else DAMAGE | NAN
-    target.damage(wanted)
-    done = place.hdm("validate", "--json", "--show", "100")
-    assert done.code == 1
-    (found,) = done.json
-    named = {int(row["key"]["id"]): row for row in found["rows"]}
-    for number, (column, _, why) in wanted.items():
-        assert named[number]["columns"][column] == why, named[number]["columns"]
-        assert len(named[number]["columns"]) == (2 if number == 28 else 1), named[number]["columns"]
-    kinds = {
-        kind: {key for key, row in named.items() if row["kind"] == kind} for kind in ("missing", "extra")
-    }
-    assert kinds == {"missing": {LOST, 41}, "extra": {MORE}}
-    assert (found["missing"], found["extra"], found["changed"]) == (2, 1, len(wanted))
-    assert len(found["rows"]) == len(wanted) + 3
-
-
 def test_two_tables_of_two_connections(tmp_path: Path) -> None:
     place = shop(tmp_path, orders=120)
     only(place, direct(place, "orders"))

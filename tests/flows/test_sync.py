@@ -59,7 +59,7 @@ def some(*ordinary: str) -> pytest.MarkDecorator:
 
 
 @pytest.mark.server
-@some("Postgres", "MariaDB")
+@some("Postgres")
 def test_each_damaged_row_is_repaired_on_every_system(tmp_path: Path, target: Target) -> None:
     place = facts(tmp_path, target)
     assert place.hdm("run").code == 0

@@ -22,11 +22,10 @@ from hdm.arrow.rows import decimal_texts, unrepresentable
 from hdm.components.address import AtFile
 from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.connectors.duckdb.instance import Session, driver, instance_of
-from hdm.dialects.base import Dialect
 from hdm.dialects.duckdb import PAGE_ROWS, DuckDBDialect
 from hdm.errors import RejectedRows, UsageError
 from hdm.files.atomic_file import has_room, is_there
-from hdm.model import Column, Dataset, Table
+from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql.catalog import SqlCatalog
 
@@ -89,7 +88,7 @@ class DuckDBDatabase(Database):
     sessions_stand_alone = False
 
     @cached_property
-    def dialect(self) -> Dialect:
+    def dialect(self) -> DuckDBDialect:
         """DuckDB's SQL dialect, with the file's name as its catalogue."""
         made = DuckDBDialect()
         made.catalog = self.file.name.partition(".")[0]
@@ -185,6 +184,16 @@ class DuckDBDatabase(Database):
         """Return the columns of a query, found by DESCRIBE."""
         described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {sql})")
         return tuple(self.dialect.column_from_catalog(name, native) for name, native in described)
+
+    def merging(self, connection: Any, held: Table, stage: Sequence[str], **how: Any) -> list[str]:
+        """Return the statements that merge the rows of ``stage`` into ``held``; zeros get their sign, too."""
+        merge = super().merging(connection, held, stage, **how)
+        columns, key = how.pop("columns"), how.pop("key")
+        fold = self.dialect.folded
+        known = {fold(c.name) for c in held.columns if c.kind in (Kind.FLOAT32, Kind.FLOAT64)}
+        floats = [name for name in columns if fold(name) in known and name not in key]
+        first = [self.dialect.turn_zeros(held.path, stage, floats, key, **how)] if floats else []
+        return [*first, *merge]
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """Replace the rows of table ``target`` by those of table ``new``.

@@ -56,7 +56,7 @@ CHANGED: dict[str, tuple[Damage, str, str]] = {
     "summer time": (put(12, seen=MICRO + HOUR), "seen", "summer time"),
     "time zone": (put(12, seen=MICRO - 5.5 * HOUR), "seen", "time zone: 5.5 h"),
     "another day": (put(12, born=ROWS[12][5] + 30 * 24 * HOUR), "born", "another value"),
-    "flag turned": (put(12, flag=not ROWS[12][7]), "flag", "another value"),
+    "flag turned": (put(12, flag=not ROWS[12][7]), "flag", "inverted"),
     "bytes cut": (put(9, raw=b"\x01"), "raw", "the end is missing"),
     "bytes padded": (put(9, raw=b"\x01\x02\0\0"), "raw", "more at the end"),
     "columns swapped": (put(12, name=NOTE, note=NAME), "name", "swapped with note"),
