@@ -31,8 +31,12 @@ def filled(folder: Path) -> Place:
 
 @pytest.mark.parametrize(
     ("where", "said"),
-    [("id > 0 AND nope = 1", "no column nope"), ("x(id)", "refuses where")],
-)  # fmt: skip
+    [
+        ("id > 0 AND nope = 1", "no column nope"),
+        ("x(id)", "refuses where"),
+        ('id = 1 OR "nope" = 1', 'no column "nope"'),
+    ],
+)
 def test_a_condition_that_the_database_refuses_is_a_mistake_and_named(
     tmp_path: Path, where: str, said: str
 ) -> None:
