@@ -129,7 +129,12 @@ def not_columns(read: Sequence[Token], columns: Collection[str]) -> str:
 
 
 def refuse_texts(read: Sequence[Token], columns: Collection[str]) -> None:
-    """Raise ``UsageError`` for a name in double quotes that no column has, where it would pass for a text."""
+    """Raise ``UsageError`` for a name in double quotes that no column has, where it would pass for a text.
+
+    A condition with a query in it, which has names of its own, is let through.
+    """
+    if any(one.folded == "select" and one.kind == "word" for one in read):
+        return
     quoted = {one.text for one in read if one.kind == "name" and one.text.startswith('"')}
     wrong = [name for name in strangers(read, columns) if name in quoted]
     if wrong:

@@ -72,6 +72,8 @@ def test_one_table_under_two_names_is_refused(tmp_path: Path, monkeypatch: pytes
     ):  # fmt: skip
         for done in both(place, first, second):
             assert (done.code, "are one table" in done.err) == (2, True), (first, second, done.said)
+    own_names = 'EXISTS (SELECT 1 FROM t AS "o" WHERE "o"."id" = 1)'
+    assert [done.code for done in both(place, *T, "--where", own_names)] == [0, 0]
     assert [done.code for done in both(place, *T)] == [0, 0]
 
 
