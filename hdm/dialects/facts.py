@@ -55,6 +55,8 @@ class Facts:
     server_identity: ClassVar[str | None] = None
     """Query for what tells a running server and database from all others, copies included, by whatever
     address it is reached; a database file's path is taken for the file. None: the system is not asked."""
+    unknown_names_are_texts: ClassVar[bool] = False
+    """Whether a name in double quotes that no column has is taken for a text, without an error."""
     read_only_session: ClassVar[tuple[str, ...]] = ()
     """Statements after which a session changes neither rows nor definitions; empty: the system has none."""
     read_only_transaction: ClassVar[str] = ""

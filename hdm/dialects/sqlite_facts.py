@@ -27,6 +27,9 @@ class SQLiteFacts(Facts):
     catalog_queries = _CATALOG
     relation_kind = """SELECT 'a view' FROM sqlite_master
         WHERE type = 'view' AND {schema} = 'main' AND name = {table} COLLATE NOCASE"""
+    unknown_names_are_texts = (
+        True  # https://sqlite.org/quirks.html#double_quoted_string_literals_are_accepted
+    )
     server_identity = "SELECT file FROM pragma_database_list WHERE name = 'main'"
     # https://sqlite.org/lang_createtable.html
     traits = Traits(

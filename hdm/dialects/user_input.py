@@ -122,6 +122,28 @@ def strangers(read: Sequence[Token], columns: Collection[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def not_columns(read: Sequence[Token], columns: Collection[str]) -> str:
+    """Return the beginning of an error that names what ``strangers`` finds; empty if it finds nothing."""
+    wrong = strangers(read, columns)
+    return f"it has no column {', '.join(wrong)}: " if wrong else ""
+
+
+def refuse_texts(read: Sequence[Token], columns: Collection[str]) -> None:
+    """Raise ``UsageError`` for a name in double quotes that no column has, where it would pass for a text.
+
+    A condition with a query in it, which has names of its own, is let through.
+    """
+    if any(one.folded == "select" and one.kind == "word" for one in read):
+        return
+    quoted = {one.text for one in read if one.kind == "name" and one.text.startswith('"')}
+    wrong = [name for name in strangers(read, columns) if name in quoted]
+    if wrong:
+        raise UsageError(
+            f"where: there is no column {', '.join(wrong)}",
+            hint=f"write texts in single quotes; the columns are {', '.join([*columns][:20])}",
+        )
+
+
 _CHANGING = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
 DENIED = "grant what is missing: hdm doctor names each right, with the statement that gives it"
 """The hint where a server denies the profile's user a right."""

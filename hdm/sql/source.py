@@ -18,7 +18,7 @@ from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.dialects.native_type import is_type
 from hdm.dialects.types import SECONDS
-from hdm.dialects.user_input import one_query, strangers
+from hdm.dialects.user_input import not_columns, one_query, refuse_texts
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import blame, granted
@@ -167,16 +167,17 @@ class SqlSource(BehindDatabase, Source):
                 self.dialect.minus(self.dialect.quote(cursor), amount, table.column(cursor))
         if not self._filter:
             return
+        names = [column.name for column in table.columns]
+        if self.dialect.unknown_names_are_texts:
+            refuse_texts(self.dialect.tokens(self._filter), names)
         try:
             with looking(self.database, "hdm:ready") as connection:
                 origin = self._origin(table)
                 self.database.run(connection, f"SELECT 1 FROM {origin} WHERE {self._filter} AND 1 = 0")
         except PermanentError as error:
-            names = [column.name for column in table.columns]
-            wrong = strangers(self.dialect.tokens(self._filter), names)
-            lacks = f"it has no column {', '.join(wrong)}: " if wrong else ""
+            wrong = not_columns(self.dialect.tokens(self._filter), names)
             raise UsageError(
-                f"{table.dataset.name}: {lacks}the database refuses where: {first_line(error)}",
+                f"{table.dataset.name}: {wrong}the database refuses where: {first_line(error)}",
                 hint=f"write a condition, as in SQL's WHERE, over the columns {', '.join(names[:20])}",
             ) from None
 

@@ -31,8 +31,12 @@ def filled(folder: Path) -> Place:
 
 @pytest.mark.parametrize(
     ("where", "said"),
-    [("id > 0 AND nope = 1", "no column nope"), ("x(id)", "refuses where")],
-)  # fmt: skip
+    [
+        ("id > 0 AND nope = 1", "no column nope"),
+        ("x(id)", "refuses where"),
+        ('id = 1 OR "nope" = 1', 'no column "nope"'),
+    ],
+)
 def test_a_condition_that_the_database_refuses_is_a_mistake_and_named(
     tmp_path: Path, where: str, said: str
 ) -> None:
@@ -68,6 +72,8 @@ def test_one_table_under_two_names_is_refused(tmp_path: Path, monkeypatch: pytes
     ):  # fmt: skip
         for done in both(place, first, second):
             assert (done.code, "are one table" in done.err) == (2, True), (first, second, done.said)
+    own_names = 'EXISTS (SELECT 1 FROM t AS "o" WHERE "o"."id" = 1)'
+    assert [done.code for done in both(place, *T, "--where", own_names)] == [0, 0]
     assert [done.code for done in both(place, *T)] == [0, 0]
 
 
