@@ -23,6 +23,7 @@ from tests.runner.spread import by_file
 from tests.runner.tables import Tables
 from tests.servers import (
     azurite,
+    bigquery,
     fakesnow,
     gcs,
     h2,
@@ -127,6 +128,11 @@ def gcs_server(servers: Ask) -> gcs.GCS:
 
 
 @pytest.fixture(scope="session")
+def bigquery_server(servers: Ask) -> bigquery.BigQuery:
+    return servers("bigquery")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
 def sshd_server(servers: Ask) -> sshd.SSHD:
     return servers("sshd")  # type: ignore[no-any-return]
 
@@ -177,6 +183,7 @@ _SERVERS = {
     "rclone_server",
     "azurite_server",
     "gcs_server",
+    "bigquery_server",
     "sshd_server",
     "h2_server",
     "snowflake_server",

@@ -101,3 +101,7 @@ DOWNLOAD = BackOff(0.2, 60.0)
 """Before a download reconnects."""
 STATE = BackOff(0.01, 1.0)
 """Between two tries of a transaction of the state: long enough to let another go first."""
+REQUEST = BackOff(0.2, 2.0)
+"""Before a request to a service is sent again that got no answer."""
+TURN = BackOff(0.1, 5.0)
+"""Before a transaction begins anew that another one was in the way of."""

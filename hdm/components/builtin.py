@@ -22,6 +22,7 @@ _SOURCES = {
     "odbc": ("ODBCSource",),
     "jdbc": ("JDBCSource",),
     "snowflake": ("SnowflakeSource",),
+    "bigquery": ("BigQuerySource",),
     "teradata": ("TeradataSource",),
     "hana": ("HANASource",),
     "s3": ("S3Source", "S3ChunkSource"),
@@ -46,6 +47,7 @@ _SINKS = {
     "azure": ("AzureBlobSink",),
     "gcs": ("GCSSink",),
     "sftp": ("SFTPSink",),
+    "bigquery": ("BigQuerySink",),
     "snowflake": (
         "SnowflakeInternalStageSink",
         "SnowflakeCopySink",
@@ -114,6 +116,7 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.odbc": ("odbc", ("pyodbc", "arrow_odbc")),
     "hdm.connectors.jdbc": ("jdbc", ("jpype",)),
     "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
+    "hdm.connectors.bigquery": ("bigquery", ("google.cloud.bigquery",)),
     "hdm.connectors.teradata": ("teradata", ("teradatasql",)),
     "hdm.connectors.hana": ("hana", ("hdbcli",)),
     "hdm.connectors.s3": ("s3", ("boto3",)),

@@ -14,6 +14,8 @@ class Merging(ABC):
 
     null_safe: ClassVar[str] = "{a} IS NOT DISTINCT FROM {b}"
     temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
+    every_row: ClassVar[str] = ""
+    """Clause of an UPDATE or DELETE of all rows, where the database wants one."""
     adds_column: ClassVar[str] = "ADD COLUMN"
     insert_override: ClassVar[str] = ""
     """Clause that lets INSERT ... SELECT set the value of an identity column."""
@@ -251,7 +253,7 @@ class Merging(ABC):
         content, every = self.names(columns), self.names([*columns, *rest])
         return [
             f"{self.temporary_table} {spare} AS SELECT {content}{least} FROM {of} GROUP BY {content}",
-            f"DELETE FROM {of}",
+            f"DELETE FROM {of}{self.every_row}",
             f"INSERT INTO {of} ({every}) SELECT {every} FROM {spare}",
             self.drop_temporary(spare),
         ]

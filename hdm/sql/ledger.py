@@ -165,7 +165,8 @@ class Ledger:
         dialect = self.database.dialect
         if not dialect.enforces_keys:
             loads = dialect.quote("loads")
-            self.database.change(connection, f"UPDATE {self._head} SET {loads} = {loads} + 1")
+            grown = f"UPDATE {self._head} SET {loads} = {loads} + 1{dialect.every_row}"
+            self.database.change(connection, grown)
             there = self.identity(connection) if once == SELF else self.find(connection, once)
             if there is not None:
                 return False

@@ -72,7 +72,7 @@ def refill(database: Database, connection: Any, held: Table, new: Sequence[str])
     else:
         names = dialect.names(columns)
         content = f"INSERT INTO {target} ({names}) {dialect.insert_override}SELECT {names} FROM {stage}"
-        statements = [f"DELETE FROM {target}", content]
+        statements = [f"DELETE FROM {target}{dialect.every_row}", content]
     database.take_identities(connection, held, columns)
     for statement in statements:
         database.change(connection, statement)

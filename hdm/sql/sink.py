@@ -187,15 +187,17 @@ class SqlSink(KnowsLoads, Sink):
     def _create(self, connection: Any, ledger: Ledger, target: Table) -> None:
         try:
             self.database.begin(connection, write=True)
-            self.database.change(
-                connection, self.dialect.create_table(target.path, target.columns, target.key)
-            )
+            self.database.change(connection, self.create_sql(target))
             self.database.commit(connection)
         except HdmError:
             self.database.rollback(connection)
             if not ledger.exists(connection, target.path):
                 raise
         failpoints.point("D1")
+
+    def create_sql(self, target: Table) -> str:
+        """Return the CREATE TABLE statement of a target that does not exist."""
+        return self.dialect.create_table(target.path, target.columns, target.key)
 
     def _drop(self, connection: Any, path: Sequence[str]) -> None:
         self.database.begin(connection, write=True)

@@ -82,6 +82,35 @@ def swap_once(
         connection.close()
 
 
+def swap_before(
+    database: Database, ledger: Ledger, target: Table, new: Sequence[str], job_key: str, epoch: int
+) -> None:
+    """Do what ``swap_once`` does where DDL is possible outside of a transaction alone.
+
+    An existing table is filled in one transaction with the ledger row. If there is none, the new table is
+    renamed first.
+    """
+    swap = swap_chunk(job_key, target.dataset, epoch)
+    connection = swap_session(database, swap)
+    try:
+        if ledger.find(connection, swap.chunk_id) is None:
+            failpoints.point("W1")
+            there = database.find(connection, target.path) is not None
+            if not there:
+                database.swap(connection, target.path, new, new)
+            database.begin(connection, write=True)
+            if ledger.claim(connection, swap, Attempt(1)):
+                if there and database.find(connection, new) is not None:
+                    database.swap(connection, target.path, new, new)
+                failpoints.point("W2")
+                ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
+            database.commit(connection)
+            failpoints.point("W3")
+        database.change(connection, database.dialect.drop_table(new))
+    finally:
+        connection.close()
+
+
 def _drop_late(database: Database, connection: Any, *paths: Sequence[str]) -> None:
     """Drop the tables that are no longer needed, if DDL was not possible in the transaction."""
     if not database.dialect.transactional_ddl:

@@ -27,7 +27,7 @@ from tests.unit.connectors.test_gcs import service_account
 
 CORE = "c4n4ry"
 """What every canary holds; finding as much as that is a leak."""
-HTTP = ("S3", "AzureBlob", "Snowflake", "GCS")
+HTTP = ("S3", "AzureBlob", "Snowflake", "GCS", "BigQuery")
 LONG = ("Snowflake", "MySQL", "MariaDB")
 NO_PORT = ("SQLite", "DuckDB", "FS", "Dummy")
 SOON = ("--max-wait", "1")
@@ -126,6 +126,9 @@ def profile_of(kind: str, name: str, field: str, port: int) -> dict[str, Any]:
     if name.startswith("GCS"):
         key = service_account(secret, f"http://{HOST}:{port}/token")
         return {"endpoint_url": f"http://{HOST}:{port}", "credentials_json": key}
+    if name.startswith("BigQuery"):
+        key = service_account(secret, f"http://{HOST}:{port}/token")
+        return {"project": "here", "dataset": "here", "credentials_json": key}
     if name.startswith("SFTP"):
         return {"host": HOST, "port": port, "user": "someone", "password": canary(2), field: secret}
     if name.startswith("Azure") and "Blob" in name:

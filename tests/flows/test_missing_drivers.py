@@ -20,12 +20,13 @@ EXTRAS = {
     "Oracle": "oracle", "Exadata": "oracle", "SQLServer": "odbc", "AzureSQLServer": "odbc", "ODBC": "odbc",
     "JDBC": "jdbc", "Teradata": "teradata", "HANA": "hana",
     "Snowflake": "snowflake", "S3": "s3", "AzureBlob": "azure",
-    "GCS": "gcs", "SFTP": "sftp",
+    "GCS": "gcs", "SFTP": "sftp", "BigQuery": "bigquery",
 }  # fmt: skip
 MODULES = (
     "psycopg", "pymysql", "duckdb", "nzpy", "oracledb", "pyodbc", "arrow_odbc", "jpype", "snowflake",
     "snowflake.connector", "teradatasql", "hdbcli", "boto3", "botocore", "azure", "azure.storage",
     "azure.storage.blob", "google.cloud.storage", "google.auth", "google.api_core", "paramiko",
+    "google.cloud.bigquery",
 )  # fmt: skip
 
 

@@ -21,7 +21,19 @@ from contextlib import AbstractContextManager
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from tests.servers import azurite, fakesnow, gcs, h2, mariadb, moto, postgres, rclone, sqlserver, sshd
+from tests.servers import (
+    azurite,
+    bigquery,
+    fakesnow,
+    gcs,
+    h2,
+    mariadb,
+    moto,
+    postgres,
+    rclone,
+    sqlserver,
+    sshd,
+)
 from tests.servers.process import ServerFailed
 
 Ask = Callable[[str], Any]
@@ -34,6 +46,7 @@ _RUNNING: dict[str, Callable[[Ask], AbstractContextManager[Any]]] = {
     "rclone": lambda ask: rclone.running(),
     "azurite": lambda ask: azurite.running(),
     "gcs": lambda ask: gcs.running(),
+    "bigquery": lambda ask: bigquery.running(),
     "sshd": lambda ask: sshd.running(),
     "h2": lambda ask: h2.running(),
     "snowflake": lambda ask: fakesnow.running(ask("s3").port),

@@ -18,6 +18,7 @@ SYSTEMS = (
     "sqlite",
     "duckdb",
     "snowflake",
+    "bigquery",
     "netezza",
     "oracle",
     "sqlserver",

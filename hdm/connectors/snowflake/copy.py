@@ -9,17 +9,16 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pydantic import BaseModel, Field, model_validator
 
-from hdm import failpoints
 from hdm.config.deprecated import FILE_FORMAT, OWN_STAGE, STAGE_DIRECTORY
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.connectors.snowflake.staging import Put, Staging
 from hdm.connectors.snowflake.targets import must_be_standard
 from hdm.errors import UsageError
-from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
+from hdm.model import Chunk, Mode, Payload, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
 from hdm.sql.sessions import looking
-from hdm.sql.swap import swap_chunk, swap_session
+from hdm.sql.swap import swap_before
 from hdm.sql.table_name import TableNameLike
 
 
@@ -105,26 +104,8 @@ class SnowflakeCopySink(SqlSink):
         if not mode.rules.swaps_at_end:
             return
         target = self.target(table)
-        swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
-        connection = swap_session(self.database, swap)
-        try:
-            new = self._beside(target, job_key, epoch)
-            if ledger.find(connection, swap.chunk_id) is None:
-                failpoints.point("W1")
-                there = self.database.find(connection, target.path) is not None
-                if not there:
-                    self.database.swap(connection, target.path, new, new)
-                self.database.begin(connection, write=True)
-                if ledger.claim(connection, swap, Attempt(1)):
-                    if there and self.database.find(connection, new) is not None:
-                        self.database.swap(connection, target.path, new, new)
-                    failpoints.point("W2")
-                    ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
-                self.database.commit(connection)
-                failpoints.point("W3")
-            self.database.change(connection, self.dialect.drop_table(new))
-        finally:
-            connection.close()
+        new = self._beside(target, job_key, epoch)
+        swap_before(self.database, self._ledger(target), target, new, job_key, epoch)
 
     def _put(self, connection: Any, into: Sequence[str], payload: Payload) -> tuple[str, Sequence[Put]]:
         """Put the payload's files on a stage; return the stage's location and the files."""

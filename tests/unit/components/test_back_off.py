@@ -19,6 +19,7 @@ POLICIES = {name: one for name, one in vars(back_off).items() if isinstance(one,
 HDM = Path(hdm.__file__).parent
 WAITS_FOR_SOMETHING = {
     "failpoints.py": "a test asked it to sleep",
+    "connectors/bigquery/jobs.py": "a job has not ended yet",
     "components/silence.py": "the watching thread looks again",
     "runtime/rate_limit.py": "a batch is not due yet",
 }
