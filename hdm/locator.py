@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from providah.factories.package_factory import PackageFactory
@@ -117,6 +118,7 @@ def make(kind: str, cls: type, configuration: Mapping[str, Any]) -> Any:
     return PackageFactory.create(cls.__name__, library=kind, label=label, configuration=dict(configuration))
 
 
+@cache  # providah compares its names one by one, and never changes an entry
 def _loader(kind: str, key: str) -> _Loader:
     found: _Loader = PackageFactory.create(key, library=kind, label=_CLASS)
     return found
