@@ -43,6 +43,10 @@ def _is_away(error: Exception) -> bool:
     )
 
 
+def _is_not_seen(error: Exception) -> bool:
+    return getattr(error, "code", None) == 404 or _is_away(error)
+
+
 def sent(client: Any, job_id: str, send: Callable[[], Any], owner: str | None = None) -> Any | None:
     """Send a job and return it; if a job of this id was there before, return that one.
 
@@ -54,7 +58,8 @@ def sent(client: Any, job_id: str, send: Callable[[], Any], owner: str | None = 
     try:
         return repeated(send)
     except Conflict:
-        job = repeated(lambda: client.get_job(job_id, retry=None))
+        # shortly after a 409 the job may not be found yet: github.com/googleapis/python-bigquery/issues/2134
+        job = REQUEST.run(lambda: client.get_job(job_id, retry=None), Exception, _TRIES, _is_not_seen)
     if owner is None or (job.labels or {}).get(OWNER) == owner:
         return job
     if job.state != "DONE":
