@@ -24,6 +24,7 @@ _SOURCES = {
     "snowflake": ("SnowflakeSource",),
     "teradata": ("TeradataSource",),
     "hana": ("HANASource",),
+    "redshift": ("RedshiftSource",),
     "s3": ("S3Source", "S3ChunkSource"),
     "azure": ("AzureBlobSource", "AzureBlobChunkSource"),
     "gcs": ("GCSSource", "GCSChunkSource"),
@@ -52,6 +53,7 @@ _SINKS = {
         "SnowflakeS3CopySink",
         "SnowflakeAzureCopySink",
     ),
+    "redshift": ("RedshiftCopySink",),
 }
 _CATALOGS = {
     "sqlite": ("SQLiteCatalog",),
@@ -64,6 +66,7 @@ _CATALOGS = {
     "odbc": ("ODBCCatalog",),
     "snowflake": ("SnowflakeCatalog",),
     "teradata": ("TeradataCatalog",),
+    "redshift": ("RedshiftCatalog",),
 }
 _FORMATS = {
     "parquet": "Parquet",
@@ -87,6 +90,7 @@ _CRAWLERS = {
     "netezza": "NetezzaCrawler",
     "oracle": "OracleCrawler",
     "postgres": "PostgresCrawler",
+    "redshift": "RedshiftCrawler",
     "snowflake": "SnowflakeCrawler",
     "sqlite": "SQLiteCrawler",
     "sqlserver": "SQLServerCrawler",
@@ -116,6 +120,7 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
     "hdm.connectors.teradata": ("teradata", ("teradatasql",)),
     "hdm.connectors.hana": ("hana", ("hdbcli",)),
+    "hdm.connectors.redshift": ("redshift", ("redshift_connector", "boto3")),
     "hdm.connectors.s3": ("s3", ("boto3",)),
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
     "hdm.connectors.gcs": ("gcs", ("google.cloud.storage",)),

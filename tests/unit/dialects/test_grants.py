@@ -10,6 +10,7 @@ from hdm.dialects import dialect, grants
 DIALECTS = {
     "postgres": "postgres", "mysql": "mysql", "sqlserver": "tsql", "oracle": "oracle",
     "snowflake": "snowflake", "netezza": "postgres", "teradata": "teradata", "hana": "postgres",
+    "redshift": "postgres",
 }  # fmt: skip
 ONLY_READ = ("teradata", "hana")
 KNOWN = ("GRANT", "ALTER DATABASE", "ALTER USER")
