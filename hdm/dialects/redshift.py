@@ -31,7 +31,8 @@ _FIXED: dict[Kind, Stored] = {
     Kind.INT32: Stored("INTEGER"), Kind.INT64: Stored("BIGINT"), Kind.FLOAT32: Stored("REAL"),
     Kind.FLOAT64: Stored("DOUBLE PRECISION"), Kind.DATE: Stored("DATE"),
     Kind.UUID: Stored("VARCHAR(36)", *_TEXT), Kind.JSON: Stored("SUPER", Fidelity.APPROXIMATED, "re-parsed"),
-    Kind.INTERVAL: Stored("VARCHAR(128)", *_TEXT), Kind.TIMETZ: Stored("TIMETZ"),
+    Kind.INTERVAL: Stored("VARCHAR(128)", *_TEXT),
+    Kind.TIMETZ: Stored("TIMETZ", Fidelity.LOSSY, "it keeps UTC, not the offset"),
     Kind.ENUM: Stored("VARCHAR(1024)", Fidelity.APPROXIMATED, "its labels are not enforced"),
 }  # fmt: skip
 _AS_TEXT = (Kind.DECIMAL, Kind.TIME, Kind.TIMETZ, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
@@ -59,6 +60,8 @@ class RedshiftDialect(RedshiftFacts, Dialect):
     """CURRENT_TIMESTAMP is a function of the leader node only."""
     # there is no IS NOT DISTINCT FROM
     null_safe = "({a} = {b} OR ({a} IS NULL AND {b} IS NULL))"
+    # a database may ignore case (COLLATE CASE_INSENSITIVE), and blanks at the end
+    exact_text = "MD5({})"
     head_lock = "LOCK TABLE {}"
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
     session_settings: ClassVar[Mapping[str, str]] = {
@@ -147,7 +150,7 @@ class RedshiftDialect(RedshiftFacts, Dialect):
         self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
     ) -> str:
         """Return the INSERT of a merge, for rows of table ``of`` (s) that match no row of ``into`` (t)."""
-        there = f"(SELECT DISTINCT {self.names(key)}, 1 AS hdm_there FROM {into}) AS t"
+        there = f"(SELECT {self.names(key)}, 1 AS hdm_there FROM {into}) AS t"
         return (
             f"INSERT INTO {into} ({self.names(columns)}) "
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
@@ -180,7 +183,7 @@ class RedshiftDialect(RedshiftFacts, Dialect):
     ) -> str:
         """Return the statement that deletes the rows of ``target`` whose key a row of ``stage`` has."""
         into, table = self.qualify(target), self.quote(target[-1])
-        same = " AND ".join(f"{table}.{self.quote(name)} = s.{self.quote(name)}" for name in key)
+        same = self.match(table, "s", key, null_safe=False, exact=exact)
         return f"DELETE FROM {into} USING {self.qualify(stage)} AS s WHERE {same}"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:

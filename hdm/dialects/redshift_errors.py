@@ -26,7 +26,7 @@ from hdm.errors import (
 
 ERRORS: Final[Mapping[str, type[HdmError]]] = {
     "1023": Deadlock, "dropped": Deadlock, "load": RejectedRows, "overflow": RejectedRows,
-    "parquet": PermanentError, "s3 access": UsageError, "s3 file": PermanentError, "s3 busy": Throttled,
+    "parquet": PermanentError, "s3 access": UsageError, "s3 file": TransientError, "s3 busy": Throttled,
     "08": ConnectionLost, "57P": ConnectionLost, "57014": TransientError, "58": TransientError,
     "XX": TransientError, "53": TransientError, "53300": Throttled, "40": Deadlock, "55P03": Deadlock,
     "25P": TransientError, "22": RejectedRows, "23": RejectedRows, "54": RejectedRows,

@@ -47,21 +47,25 @@ class Staging:
     """Puts one load's files and manifest under a name of their own in S3, and deletes them afterwards.
 
     ``label`` is that of the database session, ``hdm:CHUNK:ATTEMPT``: what earlier attempts at the chunk left
-    there is deleted first. A load that still reads it fails, since its manifest makes each file mandatory.
+    there is deleted first. An older load that still reads it fails, since its manifest makes each file
+    mandatory.
     """
 
     def __init__(self, database: RedshiftDatabase, label: str) -> None:
         self.database = database
         self.store = database.store
-        chunk = re.sub(r"[^\w-]", "-", label.rpartition(":")[0] or label)
-        self.home = f"{chunk}/"
-        self.prefix = f"{chunk}/{uuid.uuid4().hex}"
+        chunk, _, number = label.rpartition(":")
+        self._attempt = int(number) if number.isdecimal() else 0
+        self.home = re.sub(r"[^\w-]", "-", chunk or label) + "/"
+        self.prefix = f"{self.home}{self._attempt}-{uuid.uuid4().hex}"
         self.folder = tempfile.TemporaryDirectory(prefix="hdm-redshift-")
         self._made: list[str] = []
 
     def __enter__(self) -> Staging:
-        for left in list(self.store.list(self.home)):
-            self.store.delete(left.key)
+        for left in list(self.store.list(self.home)) if self._attempt else ():
+            number = left.key.removeprefix(self.home).partition("-")[0]
+            if number.isdecimal() and int(number) <= self._attempt:
+                self.store.delete(left.key)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -15,8 +16,8 @@ from hdm.connectors.redshift.arriving import Arriving
 from hdm.connectors.redshift.staging import Staging
 from hdm.dialects import dialect, grants
 from hdm.dialects.types import carrier
-from hdm.errors import HdmError, PermanentError, RejectedRows, UnrepresentableValue, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
+from hdm.errors import HdmError, RejectedRows, TransientError, UnrepresentableValue, UsageError
+from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
 from tests.servers.redshift import Redshift
 
 pytestmark = pytest.mark.server
@@ -46,11 +47,11 @@ def table(**kinds: Kind) -> Table:
     return Table(Dataset("x", "t"), ("t",), columns, ("id",))
 
 
-def load(to: RedshiftCopySink, of: Table, *rows: dict[str, Any]) -> None:
+def load(to: RedshiftCopySink, of: Table, *rows: dict[str, Any], number: int = 0) -> Receipt:
     to.prepare(of, JOB, 1, Mode.APPEND)
     batch = pa.RecordBatch.from_pylist(list(rows), schema=of.schema)
-    chunk = Chunk(JOB, of.dataset, 0, epoch=1)
-    to.write(of, chunk, Attempt(1), Payload(of, lambda: iter([batch])), Mode.APPEND)
+    chunk = Chunk(JOB, of.dataset, number, epoch=1, snapshot=str(number))
+    return to.write(of, chunk, Attempt(1), Payload(of, lambda: iter([batch])), Mode.APPEND)
 
 
 def asked(cluster: Redshift, sql: str) -> list[tuple[Any, ...]]:
@@ -99,7 +100,7 @@ def test_a_staged_file_that_was_replaced_is_not_loaded(cluster: Redshift) -> Non
         files = staging.encode(columns, iter([batch]), {"id": 8})
         key = files[0].url.removeprefix(f"s3://{cluster.bucket}/")
         cluster.s3.client().put_object(Bucket=cluster.bucket, Key=key, Body=b"another")
-        with pytest.raises(PermanentError, match="Redshift s3 file"):
+        with pytest.raises(TransientError, match="Redshift s3 file"):
             staging.copy(session, Arriving.of(columns), files)
 
 
@@ -176,6 +177,22 @@ def test_the_lock_on_the_head_comes_before_the_first_query_of_the_transaction(cl
     assert sent[lock - 1] == "BEGIN" and sent[lock + 1].startswith("UPDATE")
     copy = next(n for n, sql in enumerate(sent) if sql.startswith("COPY"))
     assert copy < lock, "S3 is read while others wait"
+
+
+def test_an_attempt_that_did_not_look_is_told_by_the_ledger_where_no_key_is_kept(cluster: Redshift) -> None:
+    first, again = (load(sink(cluster), table(id=Kind.INT64), {"id": 1}) for _ in range(2))
+    assert (first.adopted, again.adopted) == (False, True)
+    assert asked(cluster, "SELECT id FROM t") == [(1,)]
+    assert asked(cluster, "SELECT COUNT(*) FROM _hdm_load_ledger WHERE job_key = 'job'") == [(1,)]
+
+
+def test_loads_side_by_side_wait_for_each_other_instead_of_failing(cluster: Redshift) -> None:
+    of = table(id=Kind.INT64)
+    sink(cluster).prepare(of, JOB, 1, Mode.APPEND)
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(load, sink(cluster), of, {"id": n}, number=n) for n in range(8)]
+    assert all(not one.result().adopted for one in done)
+    assert asked(cluster, "SELECT id FROM t ORDER BY id") == [(n,) for n in range(8)]
 
 
 def test_types_are_in_bytes_and_what_is_lost_is_said() -> None:
