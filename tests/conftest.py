@@ -8,7 +8,7 @@ the URL of one that the tests of a module share.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from tests.servers import (
     postgres,
     provision,
     rclone,
+    redshift,
     sqlserver,
     sshd,
 )
@@ -145,6 +146,15 @@ def h2_server(servers: Ask) -> h2.H2:
 @pytest.fixture(scope="session")
 def snowflake_server(servers: Ask, s3_server: moto.S3) -> fakesnow.Snowflake:
     return servers("snowflake")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def fresh_redshift(
+    postgres_server: postgres.Postgres, s3_server: moto.S3
+) -> Iterator[Callable[[], redshift.Redshift]]:
+    """Makes an empty database of Redshift's stand-in, with a bucket of its own."""
+    with redshift.running(postgres_server, s3_server) as fresh:
+        yield fresh
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ _SOURCES = {
     "bigquery": ("BigQuerySource",),
     "teradata": ("TeradataSource",),
     "hana": ("HANASource",),
+    "redshift": ("RedshiftSource",),
     "s3": ("S3Source", "S3ChunkSource"),
     "azure": ("AzureBlobSource", "AzureBlobChunkSource"),
     "gcs": ("GCSSource", "GCSChunkSource"),
@@ -54,6 +55,7 @@ _SINKS = {
         "SnowflakeS3CopySink",
         "SnowflakeAzureCopySink",
     ),
+    "redshift": ("RedshiftCopySink",),
 }
 _CATALOGS = {
     "sqlite": ("SQLiteCatalog",),
@@ -66,6 +68,7 @@ _CATALOGS = {
     "odbc": ("ODBCCatalog",),
     "snowflake": ("SnowflakeCatalog",),
     "teradata": ("TeradataCatalog",),
+    "redshift": ("RedshiftCatalog",),
 }
 _FORMATS = {
     "parquet": "Parquet",
@@ -89,6 +92,7 @@ _CRAWLERS = {
     "netezza": "NetezzaCrawler",
     "oracle": "OracleCrawler",
     "postgres": "PostgresCrawler",
+    "redshift": "RedshiftCrawler",
     "snowflake": "SnowflakeCrawler",
     "sqlite": "SQLiteCrawler",
     "sqlserver": "SQLServerCrawler",
@@ -119,6 +123,7 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.bigquery": ("bigquery", ("google.cloud.bigquery",)),
     "hdm.connectors.teradata": ("teradata", ("teradatasql",)),
     "hdm.connectors.hana": ("hana", ("hdbcli",)),
+    "hdm.connectors.redshift": ("redshift", ("redshift_connector", "boto3")),
     "hdm.connectors.s3": ("s3", ("boto3",)),
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
     "hdm.connectors.gcs": ("gcs", ("google.cloud.storage",)),

@@ -88,6 +88,9 @@ class Dialect(Classifying, Facts, Comparing, Merging, Hashing):
     """Expression for the time at which a row is written; in UTC if the session's settings allow it."""
     passing_locks: ClassVar[str] = ""
     """Text after a table's name that makes a query skip uncommitted rows instead of waiting for them."""
+    head_lock: ClassVar[str] = ""
+    """Statement that locks the ledger's head, the table ``{}``, before a transaction's first query; empty:
+    the update of its row is enough."""
     bigint_type: ClassVar[str] = "BIGINT"
     key_text_type: ClassVar[str] = "VARCHAR(128)"
     """A text type that a primary key may have."""

@@ -165,6 +165,8 @@ class Ledger:
         dialect = self.database.dialect
         if not dialect.enforces_keys:
             loads = dialect.quote("loads")
+            if dialect.head_lock:
+                self.database.run(connection, dialect.head_lock.format(self._head))
             grown = f"UPDATE {self._head} SET {loads} = {loads} + 1{dialect.every_row}"
             self.database.change(connection, grown)
             there = self.identity(connection) if once == SELF else self.find(connection, once)

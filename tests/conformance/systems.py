@@ -21,6 +21,7 @@ from hdm.dialects.base import Dialect
 from hdm.model import Column, Kind, Table
 from hdm.testing.rows import sorted_rows
 from tests.servers.process import Database
+from tests.servers.redshift import Redshift
 from tests.servers.sqlserver import SQLServerDatabase
 
 _MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
@@ -36,6 +37,7 @@ class System:
     profile_words: dict[str, Any]
     gone_words: dict[str, Any]
     prefix: str
+    sink_name: str = ""
 
     @property
     def dialect(self) -> Dialect:
@@ -58,7 +60,8 @@ class System:
             connection.close()
 
     def make(self, kind: str, conf: dict[str, Any], words: dict[str, Any] | None = None) -> Any:
-        cls = registry.find(kind, self.prefix + kind.capitalize())
+        named = self.sink_name if kind == "sink" else ""
+        cls = registry.find(kind, named or self.prefix + kind.capitalize())
         profile = cls.Profile.model_validate(self.profile_words if words is None else words)
         return cls(cls.Config.model_validate(conf), profile, name=f"a_{kind}")
 
@@ -85,6 +88,8 @@ def plain(value: Any, column: Column) -> Any:
     kind = column.kind
     if value is None or kind in (Kind.TEXT, Kind.INT64):
         return value
+    if kind is Kind.BINARY and isinstance(value, str):
+        return bytes.fromhex(value.removeprefix("\\x"))
     if kind is Kind.BOOLEAN:
         return {0: False, 1: True}[value]
     if kind is Kind.DECIMAL:
@@ -134,6 +139,12 @@ def postgres_system(made: Database) -> System:
         gone,
         "Postgres",
     )
+
+
+def redshift_system(made: Redshift) -> System:
+    """Redshift's stand-in, by the real driver; values come as the kinds' own Python types."""
+    gone = {**made.profile, "port": 1, "password": CANARY}
+    return System("redshift", made.connect, made.profile, gone, "Redshift", "RedshiftCopySink")
 
 
 def mariadb_system(made: Database) -> System:

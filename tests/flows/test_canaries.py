@@ -214,7 +214,7 @@ def project(folder: Path, kind: str, name: str, profile: dict[str, Any]) -> Plac
         conf["directory"] = "/here"
     elif "Blob" in name:
         conf["container"] = "data"
-    elif "StageSink" in name or "CopySink" in name:
+    elif "StageSink" in name or (name.startswith("Snowflake") and "CopySink" in name):
         conf["stage_name"] = "TMP"
     elif kind == "source":
         conf["table_name"] = "orders"

@@ -18,13 +18,14 @@ from tests.flows.test_canaries import NO_PORT, profile_of, project, secret_field
 EXTRAS = {
     "Postgres": "postgres", "MySQL": "mysql", "MariaDB": "mysql", "DuckDB": "duckdb", "Netezza": "netezza",
     "Oracle": "oracle", "Exadata": "oracle", "SQLServer": "odbc", "AzureSQLServer": "odbc", "ODBC": "odbc",
-    "JDBC": "jdbc", "Teradata": "teradata", "HANA": "hana",
+    "JDBC": "jdbc", "Teradata": "teradata", "HANA": "hana", "Redshift": "redshift",
     "Snowflake": "snowflake", "S3": "s3", "AzureBlob": "azure",
     "GCS": "gcs", "SFTP": "sftp", "BigQuery": "bigquery",
 }  # fmt: skip
 MODULES = (
     "psycopg", "pymysql", "duckdb", "nzpy", "oracledb", "pyodbc", "arrow_odbc", "jpype", "snowflake",
-    "snowflake.connector", "teradatasql", "hdbcli", "boto3", "botocore", "azure", "azure.storage",
+    "snowflake.connector", "teradatasql", "hdbcli", "redshift_connector", "boto3", "botocore",
+    "azure", "azure.storage",
     "azure.storage.blob", "google.cloud.storage", "google.auth", "google.api_core", "paramiko",
     "google.cloud.bigquery",
 )  # fmt: skip

@@ -24,7 +24,7 @@ CREATE TABLE "sales"."orders" (
   "doc" SUPER,
   "state" VARCHAR(8) DEFAULT 'NW',
   "amount" VARCHAR(65535),
-  "raw" VARBYTE(65535),
+  "raw" VARBYTE(16777216),
   CONSTRAINT "orders_pkey" PRIMARY KEY ("id")
 );
 

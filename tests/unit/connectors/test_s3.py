@@ -410,7 +410,7 @@ def answering(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    monkeypatch.setattr("hdm.connectors.s3._ATTEMPTS", 1)
+    monkeypatch.setattr("hdm.files.stores.s3_connect.ATTEMPTS", 1)
 
     def profile(status, code):
         server.answer = (status, code)
@@ -487,7 +487,7 @@ def test_the_denied_permission_is_named(answering):
 
 @pytest.mark.slow
 def test_a_server_that_is_not_there_is_tried_again_later(monkeypatch):
-    monkeypatch.setattr("hdm.connectors.s3._ATTEMPTS", 1)
+    monkeypatch.setattr("hdm.files.stores.s3_connect.ATTEMPTS", 1)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         profile = S3Profile(

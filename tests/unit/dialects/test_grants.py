@@ -11,6 +11,7 @@ DIALECTS = {
     "postgres": "postgres", "mysql": "mysql", "sqlserver": "tsql", "oracle": "oracle",
     "snowflake": "snowflake", "netezza": "postgres", "teradata": "teradata", "hana": "postgres",
     "bigquery": "bigquery",
+    "redshift": "postgres",
 }  # fmt: skip
 ONLY_READ = ("teradata", "hana")
 KNOWN = ("GRANT", "ALTER DATABASE", "ALTER USER")
