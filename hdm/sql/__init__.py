@@ -7,7 +7,8 @@ from hdm.sql.dbapi import DbApiDatabase
 from hdm.sql.ledger import Ledger
 from hdm.sql.profile import SqlProfile
 from hdm.sql.sink import SqlSink
-from hdm.sql.source import SqlSource, SqlSourceConfig
+from hdm.sql.source import SqlSource
+from hdm.sql.source_config import SqlSourceConfig
 from hdm.sql.table_name import TableName, name_parts
 from hdm.sql.target import SqlSinkConfig
 

@@ -10,7 +10,7 @@ from hdm.dialects import dialect
 from hdm.dialects.native_type import is_type
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
-from hdm.sql.source import SqlSourceConfig
+from hdm.sql.source_config import SqlSourceConfig
 
 TYPES = """numeric(10,2)[]; int(10) unsigned zerofill; timestamp(3) with time zone; enum('a','b''c')
 STRUCT(a INTEGER, "b c" VARCHAR[]); nvarchar(max); MAP(VARCHAR, DECIMAL(9,2)); interval day to second(3)
