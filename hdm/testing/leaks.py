@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from hdm.errors import HdmError
 
-_TO_END = 10.0
+_TO_END = 3.0
 
 
 def descriptors() -> dict[str, str]:
@@ -42,7 +42,7 @@ def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
     """Check that the ``with`` block closes every file, socket and thread that it opens.
 
     Runs ``once`` before counting, so that resources made once per process do not matter. What is in use is
-    given 10 seconds to end: Arrow reads ahead in threads of its own, which end their reading after the file
+    given 3 seconds to end: Arrow reads ahead in threads of its own, which end their reading after the file
     was closed.
     """
     once()
@@ -50,7 +50,7 @@ def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
     yield
     latest = time.monotonic() + _TO_END
     while held() != before and time.monotonic() < latest:
-        time.sleep(0.01)
+        time.sleep(0.1)
     new = [name for number, name in descriptors().items() if open_before.get(number) != name]
     assert held() == before, f"files, sockets or threads stay open (before, after): {', '.join(new)}"
 

@@ -55,6 +55,7 @@ class TestDialect(RelationalDialect):
         ]
 
 
+@pytest.mark.server
 class TestCatalog(CatalogConformance):
     @pytest.fixture
     def catalog(self, fresh_redshift: Callable[[], Redshift]) -> Catalog:

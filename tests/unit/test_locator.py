@@ -38,6 +38,7 @@ def test_everything_is_found_and_made_through_providah(monkeypatch: pytest.Monke
         return real(key, library=library, label=label, configuration=configuration)
 
     monkeypatch.setattr(PackageFactory, "create", create)
+    locator._loader.cache_clear()  # what another test has found
     registry.register(Moon)
     registry.create("source", ComponentSpec("s", "moon", {}))
     registry.find("sink", "sqlite_sink")
