@@ -48,11 +48,12 @@ def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
     once()
     before, open_before = held(), descriptors()
     yield
-    latest = time.monotonic() + _TO_END
-    while held() != before and time.monotonic() < latest:
+    after, latest = held(), time.monotonic() + _TO_END
+    while after != before and time.monotonic() < latest:
         time.sleep(0.1)
+        after = held()
     new = [name for number, name in descriptors().items() if open_before.get(number) != name]
-    assert held() == before, f"files, sockets or threads stay open (before, after): {', '.join(new)}"
+    assert after == before, f"files, sockets or threads stay open (after, before): {', '.join(new)}"
 
 
 def no_secret_shows(component: Any, secret: str | None) -> None:

@@ -351,8 +351,8 @@ def test_a_component_is_shown_with_its_choices(place: Place) -> None:
     assert "  directory: str, required\n      Folder that takes the files;" in done.out
     found = run(["components", "DuckDBSink", "--json"], place.env).json[0]
     mode = found["conf"]["mode"]
-    assert mode.pop("description").startswith("`append`, `replace` or `merge`, as on the link")
-    assert mode == {"type": "append | replace | merge", "required": False, "default": None}
+    assert mode.pop("description").startswith("`append`, `replace`, `merge` or `sync`, as on the link")
+    assert mode == {"type": "append | replace | merge | sync", "required": False, "default": None}
 
 
 @pytest.mark.parametrize("name", ["PostgresSource", "SnowflakeS3CopySink", "AutoBatchOrchestrator"])

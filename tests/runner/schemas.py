@@ -30,12 +30,14 @@ def _run(conn: Connection) -> None:
         return
     for statement in _kept:
         conn.exec_driver_sql(statement)
-    for revision in upgrade.REVISIONS:
-        upgrade._record(conn, revision)
 
 
 def _statements(conn: Connection) -> list[str]:
     made = conn.exec_driver_sql("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
-    table = upgrade.VERSION_TABLE
-    newest = f"INSERT INTO {table} (version_num) VALUES ('{upgrade.REVISIONS[-1]}')"
-    return [*(one for (one,) in made), newest]
+    found = [one for (one,) in made]
+    for table in sorted(upgrade.tables(conn)):
+        columns = [row[1] for row in conn.exec_driver_sql(f"PRAGMA table_info({table})")]
+        texts = ", ".join(f"quote({column})" for column in columns)
+        for row in conn.exec_driver_sql(f"SELECT {texts} FROM {table}"):
+            found.append(f"INSERT INTO {table} VALUES ({', '.join(row)})")
+    return found

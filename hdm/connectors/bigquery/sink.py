@@ -97,18 +97,18 @@ class BigQuerySink(SqlSink):
             made += f"\nCLUSTER BY {self.dialect.names(config.cluster)}"
         return made
 
-    def _partition(self, table: Table, by: Partition) -> str:
-        name, word = self.dialect.quote(by.column), self._word(table, by.column)
-        if word == "INT64" and by.interval is not None:
-            return f"RANGE_BUCKET({name}, GENERATE_ARRAY({by.start}, {by.end}, {by.interval}))"
-        if word not in _TRUNCATE or by.interval is not None or (word == "DATE" and by.unit == "hour"):
+    def _partition(self, table: Table, given: Partition) -> str:
+        name, word = self.dialect.quote(given.column), self._word(table, given.column)
+        if word == "INT64" and given.interval is not None:
+            return f"RANGE_BUCKET({name}, GENERATE_ARRAY({given.start}, {given.end}, {given.interval}))"
+        if word not in _TRUNCATE or given.interval is not None or (word == "DATE" and given.unit == "hour"):
             raise UsageError(
-                f"{table.dataset.name} cannot be partitioned so by {by.column}, which is {word}",
+                f"{table.dataset.name} cannot be partitioned so by {given.column}, which is {word}",
                 hint="name a date or time with a unit, or a whole number with start, end and interval",
             )
-        if word == "DATE" and by.unit == "day":
+        if word == "DATE" and given.unit == "day":
             return name
-        return f"{_TRUNCATE[word]}({name}, {by.unit.upper()})"
+        return f"{_TRUNCATE[word]}({name}, {given.unit.upper()})"
 
     def _word(self, table: Table, name: str) -> str:
         try:
